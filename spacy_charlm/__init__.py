@@ -1,0 +1,1 @@
+"""Character-level pretraining for spaCy: read words as characters, learn by predicting vectors."""

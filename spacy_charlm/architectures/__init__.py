@@ -1,0 +1,1 @@
+"""What a config block names: builders that compose layers."""

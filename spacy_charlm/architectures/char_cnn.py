@@ -1,0 +1,115 @@
+"""The character CNN as an embed layer for `spacy.Tok2Vec.v2`."""
+
+from thinc.api import HashEmbed, Linear, Maxout, Model
+from thinc.types import Floats2d, Ints2d
+
+from ..errors import Errors
+from ..layers.conv_chars import conv_chars
+from ..layers.embed_chars import embed_chars
+from ..layers.embed_words import embed_words
+from ..layers.extract_chars import extract_chars
+from ..layers.mix_words import mix_words
+from ..types import Tok2Vec
+
+
+def build_char_cnn_v1(
+    width: int,
+    windows: list[int] = [3, 5],  # noqa: B006
+    filters: list[int] = [96, 128],  # noqa: B006
+    char_width: int = 32,
+    char_rows: int = 1000,
+    max_chars: int = 32,
+    attrs: list[str] = ["NORM", "SHAPE"],  # noqa: B006
+    rows: list[int] = [10000, 500],  # noqa: B006
+    normalise: str = "none",
+    include_static_vectors: bool = False,
+    vectors_dropout: float = 0.0,
+    cache_size: int = 20000,
+    seed: int = 0,
+) -> Tok2Vec:
+    """Build word vectors from characters, hash-embedded attributes and static vectors.
+
+    Each distinct word of a batch is read once: convolutions of several windows over its
+    characters, the maximum of each filter over the word, beside it the hashed attributes, all
+    mixed by a maxout layer with layer normalisation. A word of any length is seen by each filter
+    as a whole (receptive field: `max_chars` characters). With the defaults and width 96 the layer
+    has 0.7 million parameters, of which the attributes' tables are 0.53.
+
+    After Kim et al., "Character-Aware Neural Language Models" (2016), with hashed attributes
+    beside the characters as in spaCy's MultiHashEmbed, and maxout in place of highway layers.
+
+    width (int): Width of the output and of the attributes' tables. Recommended values: 96 to 300.
+    windows (List[int]): Characters that the filters of each convolution see, odd numbers.
+    filters (List[int]): Number of filters of each convolution, as many as `windows`.
+    char_width (int): Width of a character's vector. Recommended values: 16 to 64.
+    char_rows (int): Rows of the character table, 4 of them reserved. Blocks of that many
+        consecutive code points do not collide. Recommended values: 300 (Latin) to 2000.
+    max_chars (int): Characters read per word; a longer word keeps its head and its tail.
+    attrs (List[str]): Lexical attributes to embed beside the characters, may be empty.
+    rows (List[int]): Rows of the attributes' hash tables, as many as `attrs`.
+    normalise (str): Unicode form in which words are read: "none", "NFC" or "NFKC".
+    include_static_vectors (bool): Whether to read the vocab's vectors beside the characters.
+    vectors_dropout (float): Share of tokens whose whole static vector is hidden in training, so
+        that characters and context fill in. Its own rate: the training's dropout leaves it alone.
+    cache_size (int): Words whose vectors are kept between batches at prediction.
+    seed (int): Seed of the attributes' hashes and of the vectors' dropout.
+    RETURNS (Model[List[Doc], List[Floats2d]]): The embed layer.
+    RAISES (ValueError): If an argument is out of its range or lists differ in length.
+
+    Shapes: nD Docs -> nD arrays of words (nT, width)
+    """
+    if len(windows) != len(filters) or not windows:
+        raise ValueError(
+            Errors.E407.format(
+                first="windows",
+                n_first=len(windows),
+                second="filters",
+                n_second=len(filters),
+                hint="each convolution, of which there is at least one, needs both.",
+            )
+        )
+    if len(attrs) != len(rows):
+        raise ValueError(
+            Errors.E407.format(
+                first="attrs",
+                n_first=len(attrs),
+                second="rows",
+                n_second=len(rows),
+                hint="each attribute needs the number of rows of its table.",
+            )
+        )
+    extract = extract_chars(
+        attrs=attrs,
+        rows=char_rows,
+        max_chars=max_chars,
+        normalise=normalise,
+        include_static_vectors=include_static_vectors,
+        vectors_dropout=vectors_dropout,
+        seed=seed,
+    )
+    chars = embed_chars(
+        char_width, char_rows, [conv_chars(nF, char_width, w) for nF, w in zip(filters, windows)]
+    )
+    hashes: list[Model[Ints2d, Floats2d]] = [
+        HashEmbed(width, nV, column=i, seed=seed + i + 1) for i, nV in enumerate(rows)
+    ]
+    vectors = Linear(nO=width) if include_static_vectors else None
+    nI = sum(filters) + width * (len(hashes) + include_static_vectors)
+    mix = Maxout(width, nI, nP=3, normalize=True)
+    model = embed_words(extract, mix_words(chars, hashes, vectors, mix), cache_size=cache_size)
+    model.attrs["reads_masks"] = True
+    model.attrs["architecture"] = "spacy-charlm.CharCNN.v1"
+    model.attrs["settings"] = {
+        "width": width,
+        "windows": list(windows),
+        "filters": list(filters),
+        "char_width": char_width,
+        "char_rows": char_rows,
+        "max_chars": max_chars,
+        "attrs": list(attrs),
+        "rows": list(rows),
+        "normalise": normalise,
+        "include_static_vectors": include_static_vectors,
+        "seed": seed,
+    }
+    return model

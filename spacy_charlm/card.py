@@ -1,0 +1,123 @@
+"""What travels with weights: a description inside the file, and the comparison with a model."""
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import srsly
+from thinc.api import Model
+
+from .errors import Errors
+
+CARD_ATTR = "charlm_card"
+PACKAGES = ("spacy-charlm", "spacy", "thinc", "numpy")
+
+
+def write_card(tok2vec: Model, **facts: Any) -> str:
+    """Describe weights: sizes by node, the embed layer's arguments, versions and given facts.
+
+    tok2vec (Model): The layer whose weights are saved.
+    **facts (Any): JSON-like values, such as the words seen. No text and no absolute path.
+    RETURNS (str): The card as JSON, to be kept in `tok2vec.attrs[CARD_ATTR]`.
+    """
+    return json.dumps(
+        {
+            **facts,
+            "embed": _embed_arguments(tok2vec),
+            "sizes": [{"node": node.name, "dims": _dims(node)} for node in tok2vec.walk()],
+            "versions": {name: _version(name) for name in PACKAGES},
+        }
+    )
+
+
+def read_card(weights: dict[str, Any]) -> dict[str, Any] | None:
+    """Read the card of weights.
+
+    weights (Dict[str, Any]): What `read_weights` returned.
+    RETURNS (Optional[Dict[str, Any]]): The card, or None where the weights carry none, as those
+        of spaCy's own objectives.
+    """
+    packed = weights["attrs"][0].get(CARD_ATTR)
+    return None if packed is None else json.loads(srsly.msgpack_loads(packed))
+
+
+def read_weights(data: bytes, source: str) -> dict[str, Any]:
+    """Unpack the bytes of a weights file, without loading them into a model.
+
+    data (bytes): The file, as `Model.to_bytes` wrote it.
+    source (str): Its name, for the error.
+    RETURNS (Dict[str, Any]): Nodes, attrs and params in the order of `Model.walk`.
+    RAISES (ValueError): If the bytes are not the weights of a thinc model.
+    """
+    try:
+        weights = srsly.msgpack_loads(data)
+        nodes, attrs, params = weights["nodes"], weights["attrs"], weights["params"]
+        if not nodes or not len(nodes) == len(attrs) == len(params):
+            raise ValueError(f"{len(nodes)} nodes, {len(attrs)} attrs, {len(params)} params")
+    except (ValueError, KeyError, TypeError, IndexError) as err:
+        raise ValueError(Errors.E501.format(path=source, reason=err)) from err
+    return weights
+
+
+def compare_weights(weights: dict[str, Any], model: Model) -> list[str]:
+    """Say where weights and a model differ, first in the words of the config.
+
+    weights (Dict[str, Any]): What `read_weights` returned.
+    model (Model): The layer that should receive them, initialised.
+    RETURNS (List[str]): One line per difference; empty where the weights fit.
+    """
+    card = read_card(weights) or {}
+    lines = _compare_settings(card.get("embed"), _embed_arguments(model))
+    nodes = list(model.walk())
+    names = [node["name"] for node in weights["nodes"]]
+    if len(names) != len(nodes):
+        lines.append(f"number of layers: weights {len(names)}, config {len(nodes)}")
+        return lines
+    for i, node in enumerate(nodes):
+        if names[i] != node.name:
+            lines.append(f"layer {i}: weights '{names[i]}', config '{node.name}'")
+            continue
+        for dim, ours in _dims(node).items():
+            theirs = weights["nodes"][i]["dims"].get(dim)
+            if theirs is not None and ours is not None and theirs != ours:
+                lines.append(f"layer {i} ({node.name}), {dim}: weights {theirs}, config {ours}")
+        for name in node.param_names:
+            theirs = weights["params"][i].get(name)
+            if node.has_param(name) and theirs is not None:
+                if tuple(theirs.shape) != tuple(node.get_param(name).shape):
+                    shapes = f"weights {theirs.shape}, config {node.get_param(name).shape}"
+                    lines.append(f"layer {i} ({node.name}), parameter {name}: {shapes}")
+    return lines
+
+
+def _compare_settings(theirs: dict[str, Any] | None, ours: dict[str, Any] | None) -> list[str]:
+    if theirs is None or ours is None:
+        return []
+    if theirs["architecture"] != ours["architecture"]:
+        return [f"embed: weights {theirs['architecture']}, config {ours['architecture']}"]
+    return [
+        f"embed.{name}: weights {theirs['settings'].get(name)!r}, config {value!r}"
+        for name, value in ours["settings"].items()
+        if theirs["settings"].get(name) != value
+    ]
+
+
+def _embed_arguments(tok2vec: Model) -> dict[str, Any] | None:
+    for node in tok2vec.walk():
+        if "settings" in node.attrs and "architecture" in node.attrs:
+            return {
+                "architecture": node.attrs["architecture"],
+                "settings": node.attrs["settings"],
+            }
+    return None
+
+
+def _dims(node: Model) -> dict[str, int | None]:
+    return {name: node.maybe_get_dim(name) for name in node.dim_names}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

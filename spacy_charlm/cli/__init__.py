@@ -1,0 +1,20 @@
+"""`python -m spacy charlm ...`: one thin command per file over a plain function.
+
+spaCy imports this module at the start of every one of its commands, so it imports nothing heavy:
+each command imports its function when it runs.
+"""
+
+import typer
+from spacy.cli._util import app as spacy_app
+
+app = typer.Typer(
+    name="charlm",
+    help="Character-level pretraining: what spaCy's own commands lack.",
+    no_args_is_help=True,
+)
+spacy_app.add_typer(app)
+
+
+@app.callback()
+def main() -> None:
+    """Character-level pretraining: what spaCy's own commands lack."""

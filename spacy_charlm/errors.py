@@ -1,0 +1,211 @@
+"""Every message: what was expected, what was found, how to fix it."""
+
+
+class Errors:
+    """Message templates, filled with `Errors.E101.format(...)`.
+
+    E1xx reading text, E2xx targets, E3xx objectives, E4xx layers, E5xx weights,
+    E6xx commands and optional packages. The prefix tells them from spaCy's own codes.
+    """
+
+    # E1xx: reading text (training/text_corpus.py)
+    E101 = (
+        "[charlm E101] Expected the path of a raw text, found none. Set it in the config or on the "
+        "command line, such as: --paths.raw_text text.jsonl"
+    )
+    E102 = (
+        "[charlm E102] Expected a file or folder of text at '{path}', found nothing. Check the "
+        "path; a relative one begins at the folder in which the command runs."
+    )
+    E103 = (
+        "[charlm E103] Expected files of text ({formats}) in the folder '{path}' or below it, "
+        "found none. Hidden files do not count; rename the files or give another folder."
+    )
+    E104 = (
+        "[charlm E104] Expected a file of text ({formats}), found '{path}'. Convert it, or rename "
+        "it if only its name differs."
+    )
+    E105 = (
+        "[charlm E105] Expected at least one text in '{path}', found {counts}. Give another "
+        "path, or lower min_length."
+    )
+    E106 = (
+        "[charlm E106] Expected one JSON object a line in '{path}', found at line {line} what is "
+        'no JSON ({reason}). A valid line: {{"text": "The first text."}}'
+    )
+    E107 = (
+        "[charlm E107] Expected a record with text in '{path}', line {line}, found {found}. Valid "
+        'lines: {{"text": "It works."}} or {{"tokens": ["It", "works", "."], "spaces": '
+        "[true, false, false]}}"
+    )
+    E108 = (
+        "[charlm E108] Expected UTF-8 in '{path}', found another encoding at line {line}, byte "
+        "{byte} of the line. Convert the file, such as with: iconv -f latin1 -t utf8"
+    )
+    E109 = (
+        "[charlm E109] Expected a whole gzip file at '{path}', found damage after line {line} "
+        "({reason}). Fetch or compress the file again."
+    )
+    E110 = (
+        "[charlm E110] Expected a file written by DocBin.to_disk at '{path}', found something else "
+        "or damage ({reason}). Write it again, such as with: python -m spacy convert"
+    )
+    E111 = (
+        "[charlm E111] Expected {name} of {lowest} or more, found {value}. Set it so in the block "
+        "of spacy-charlm.TextCorpus.v1."
+    )
+
+    # E2xx: targets (targets/)
+    E201 = (
+        "[charlm E201] StaticVectors without a path expected vectors in the pipeline's vocab, "
+        "found {found}. Set 'path' in the target's block, or 'initialize.vectors' in the config"
+    )
+    E202 = (
+        "[charlm E202] StaticVectors expected a file or folder of vectors at '{path}', found "
+        "nothing there. Check 'path' in the target's block"
+    )
+    E203 = (
+        "[charlm E203] expected spaCy vectors in the folder '{path}' (a file 'vectors' in it, in "
+        "'vocab' or in 'vectors'), found: {found}. Write them with: "
+        "python -m spacy init vectors LANG FILE FOLDER"
+    )
+    E204 = (
+        "[charlm E204] {where}: expected {expected}, found {found}. The width comes from the "
+        "header or, without one, from the first line; complete or remove the line"
+    )
+    E205 = (
+        "[charlm E205] {where}: expected a word and {expected} numbers, found {found}. The width "
+        "comes from the header or, without one, from the first line; all vectors of a file have "
+        "one width"
+    )
+    E206 = (
+        "[charlm E206] {where}: expected a decimal number, found {found}. Correct or remove the "
+        "line"
+    )
+    E207 = (
+        "[charlm E207] {where}: expected finite numbers, found nan or infinity in the vector of "
+        "{word!r}. Correct or remove the vector"
+    )
+    E208 = (
+        "[charlm E208] {where}: expected vectors as UTF-8 text, found the word {found!r}. Convert "
+        "the file to UTF-8; unpack archives, and save word2vec .bin files as text"
+    )
+    E209 = (
+        "[charlm E209] expected lines of a word and its numbers in '{path}', found no vector. "
+        "Check that the file was written to the end"
+    )
+    E210 = (
+        "[charlm E210] the first line of '{path}' promises {expected} vectors, found {found}. "
+        "The file may be cut short; otherwise correct its first line"
+    )
+    E211 = (
+        "[charlm E211] expected a whole gzip file at '{path}', found damage after line {line}: "
+        "{error}. Copy or download the file again"
+    )
+    E212 = (
+        "[charlm E212] expected GloVe or word2vec text in '{path}', found floret's own table. "
+        "Convert it with: python -m spacy init vectors LANG FILE FOLDER --mode floret; "
+        "and give the folder as 'path'"
+    )
+    E213 = (
+        "[charlm E213] expected vectors of width {expected}, found width {found} in '{name}'. "
+        "Give the vectors that the setting 'width' was written for, or change it"
+    )
+    E214 = (
+        "[charlm E214] expected words of the corpus among the target vectors '{name}', found none "
+        "in the first {tokens} words. The vectors have {table}; the corpus has {text}. Check that "
+        "language, upper and lower case and tokenisation agree"
+    )
+    E215 = (
+        "[charlm E215] StaticVectors expected 'open(vocab)' before its first use. The objective "
+        "calls it; call it yourself where the target is used alone"
+    )
+    W201 = (
+        "[charlm W201] {path}: {duplicates} lines repeat a word; the first vector of each is kept"
+    )
+
+    # E3xx: objectives, losses, maskings (objectives/)
+    E301 = (
+        "[charlm E301] Expected the contrastive loss's `temperature` to be a positive number, but "
+        "found {found}. 0.05 is a good value."
+    )
+    E302 = "[charlm E302] Expected `{name}` to be a share between 0 and 1, but found {found}."
+    E303 = (
+        "[charlm E303] Expected `visible_weight` to be zero or more, but found {found}. "
+        "1 counts visible words as much as hidden ones."
+    )
+    E304 = (
+        "[charlm E304] Expected `{name}` of spacy-charlm.LMAO.v1 to be a block of its own with an "
+        '@misc name, but found {found!r}. Write for example: [pretraining.objective.{name}] and '
+        "below it the line @misc = ..."
+    )
+    E305 = (
+        "[charlm E305] Expected finite numbers, but found {what} in batch {batch} "
+        "({n_docs} texts, the first of which begins {text!r}). The weights are those of the batch "
+        "before and are saved. Lower the learning rate, clip gradients (grad_clip = 1.0), or look "
+        "for odd values in the target vectors."
+    )
+
+    # E4xx: layers and architectures (layers/, architectures/)
+    E401 = (
+        "[charlm E401] Expected the name of a lexical attribute, such as NORM, SHAPE, PREFIX or "
+        "SUFFIX, but found '{attr}' in `attrs`. Correct the name or leave it out."
+    )
+    E402 = (
+        "[charlm E402] Expected `normalise` to be one of {forms}, but found '{found}'. "
+        "'none' reads words as they are, 'NFC' composes accents."
+    )
+    E403 = (
+        "[charlm E403] Expected `max_chars` of at least 2 and `char_rows` of at least {least}, but "
+        "found max_chars = {max_chars} and char_rows = {rows}. 32 and 1000 are good values."
+    )
+    E404 = (
+        "[charlm E404] Expected `vectors_dropout` to be a share between 0 and 1, but found {found}."
+    )
+    E405 = (
+        "[charlm E405] The character CNN should read static vectors "
+        "(include_static_vectors = true), but the vocab has none. Set `vectors` in [initialize] "
+        "to a folder with vectors, or set include_static_vectors = false."
+    )
+    E406 = (
+        "[charlm E406] Expected the `window` of a character convolution to be an odd number of "
+        "characters, but found {found}. Use 3, 5 or 7."
+    )
+    E407 = (
+        "[charlm E407] Expected two lists of one length, but found {n_first} values in "
+        "`{first}` and {n_second} in `{second}`: {hint}"
+    )
+
+    # E5xx: weights and their card (card.py, training/load_weights.py)
+    E501 = (
+        "[charlm E501] Expected the weights of a tok2vec, as `spacy pretrain` writes them, but "
+        "{path} holds something else ({reason}). Was it cut off? Use another of the saved files."
+    )
+    E502 = (
+        "[charlm E502] Expected pretrained weights in {path}, but there is no such file "
+        "({found}). Run `spacy pretrain` first, or correct `path` of "
+        "spacy-charlm.load_weights.v1 in [initialize.after_init]."
+    )
+    E503 = (
+        "[charlm E503] The weights in {path} do not fit the config:\n{lines}\n"
+        "Change these settings in the config to those of the weights, or pretrain with this config."
+    )
+    E504 = (
+        "[charlm E504] Expected `component` of spacy-charlm.load_weights.v1 to be in the "
+        "pipeline, but '{component}' is not one of {names}. Name the component with the tok2vec."
+    )
+    E505 = (
+        "[charlm E505] Expected `layer` of spacy-charlm.load_weights.v1 to be a layer of "
+        "'{component}', but '{layer}' is not one of {names}. Leave it empty for the whole model."
+    )
+    E506 = (
+        "[charlm E506] `initialize.init_tok2vec` is set ({path}), but spaCy ignores it in a config "
+        "without a [pretraining] block. Set `path` in [initialize.after_init] to that file "
+        "instead, or add the [pretraining] block with which the weights were made."
+    )
+
+    # E6xx: commands and optional packages (cli/, compat.py, evaluation/, plots/)
+    E601 = (
+        "[charlm E601] {what} needs the package '{package}', which is not installed. "
+        "Install it with: python -m pip install 'spacy-charlm[{extra}]'"
+    )

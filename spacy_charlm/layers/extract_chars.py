@@ -1,0 +1,228 @@
+"""Read Docs as characters: the only layer here that sees a Doc."""
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from spacy.attrs import ORTH, intify_attr
+from spacy.tokens import Doc
+from spacy.vectors import Mode as VectorsMode
+from spacy.vocab import Vocab
+from thinc.api import Model
+from thinc.types import Floats2d
+
+from ..errors import Errors
+from ..types import CharBatch, MaskedDocs
+
+PADDING, WORD_START, WORD_END, MASK = range(4)
+N_RESERVED = 4
+MASKED_ID = np.uint64(2**64 - 1)  # what a masked word has in place of ORTH and of every attribute
+FORMS = ("none", "NFC", "NFKC")
+
+ExtractModel = Model[list[Doc], CharBatch]
+
+
+@dataclass(frozen=True)
+class WordBatch:
+    """The distinct words of a batch, not yet read.
+
+    A word is the tuple (ORTH, listed attributes, mask state, vector hidden or not).
+    """
+
+    # uint64 (nW, 1 + nA): ORTH, then the attributes, then the vectors' key where they are read;
+    # MASKED_ID in every column of a masked word
+    ids: np.ndarray
+    vector_hidden: np.ndarray  # bool (nW,): masked, or only its static vector hidden
+    keys: np.ndarray  # uint64 (nW,): one number for the tuple
+    rows: np.ndarray  # int64 (nT,): the word of each token
+    lengths: list[int]  # tokens per Doc
+    vocab: Vocab | None
+
+    def select(self, words: np.ndarray) -> "WordBatch":
+        """Keep some of the words; `rows` and `lengths` still speak of all of them."""
+        return WordBatch(
+            self.ids[words],
+            self.vector_hidden[words],
+            self.keys[words],
+            self.rows,
+            self.lengths,
+            self.vocab,
+        )
+
+
+def extract_chars(
+    *,
+    attrs: Sequence[str] = (),
+    rows: int = 1000,
+    max_chars: int = 32,
+    normalise: str = "none",
+    include_static_vectors: bool = False,
+    vectors_dropout: float = 0.0,
+    seed: int = 0,
+) -> ExtractModel:
+    """Read the distinct words of a batch as characters.
+
+    attrs (Sequence[str]): Names of lexical attributes to read beside the characters.
+    rows (int): Rows of the character table, reserved ones included. A code point has the row
+        4 + (code point modulo (rows - 4)): no character is out of vocabulary, and none of a block
+        of `rows - 4` consecutive code points collides. Recommended value: 1000.
+    max_chars (int): Characters read per word. A longer word keeps its first half and its last
+        half of that number; what lies between is not read. Recommended values: 24 to 64.
+    normalise (str): Unicode form in which words are read: "none", "NFC" or "NFKC".
+    include_static_vectors (bool): Whether to read the vocab's vectors.
+    vectors_dropout (float): Share of tokens whose static vector is hidden in training.
+    seed (int): Seed of the generator that hides static vectors.
+    RETURNS (Model[List[Doc], CharBatch]): The layer. It has no parameters.
+    RAISES (ValueError): If an argument is out of its range.
+
+    Shapes: nT tokens in nD Docs -> chars (nC,) of nW distinct words, rows (nT,)
+    """
+    columns = [intify_attr(attr) for attr in attrs]
+    for attr, column in zip(attrs, columns):
+        if column is None:
+            raise ValueError(Errors.E401.format(attr=attr))
+    if normalise not in FORMS:
+        raise ValueError(Errors.E402.format(found=normalise, forms=", ".join(FORMS)))
+    if max_chars < 2 or rows <= N_RESERVED:
+        raise ValueError(Errors.E403.format(max_chars=max_chars, rows=rows, least=N_RESERVED + 1))
+    if not 0 <= vectors_dropout <= 1:
+        raise ValueError(Errors.E404.format(found=vectors_dropout))
+    return Model(
+        "extract_chars",
+        partial(forward, np.random.default_rng(seed)),
+        attrs={
+            "columns": [ORTH, *columns],
+            "rows": rows,
+            "max_chars": max_chars,
+            "normalise": normalise,
+            "include_static_vectors": include_static_vectors,
+            "vectors_dropout": vectors_dropout,
+        },
+    )
+
+
+def forward(
+    rng: np.random.Generator, model: ExtractModel, docs: list[Doc], is_train: bool
+) -> tuple[CharBatch, Callable]:
+    """Find the distinct words of the batch and read them."""
+
+    def backprop(d_batch: CharBatch) -> list[Doc]:
+        return []
+
+    return read_words(model, find_words(model, docs, is_train, rng)), backprop
+
+
+def find_words(
+    model: ExtractModel,
+    docs: Sequence[Doc],
+    is_train: bool = False,
+    rng: np.random.Generator | None = None,
+) -> WordBatch:
+    """Find the distinct words of a batch, without reading them.
+
+    model (Model[List[Doc], CharBatch]): What `extract_chars` returned.
+    docs (Sequence[Doc]): The batch, `MaskedDocs` where words are hidden.
+    is_train (bool): Whether static vectors are hidden from some tokens.
+    rng (Generator): Draws those tokens; by default the layer's own generator.
+    RETURNS (WordBatch): nW distinct words and the word of each of the nT tokens.
+    """
+    columns = list(model.attrs["columns"])
+    if model.attrs["include_static_vectors"] and docs:
+        columns.append(getattr(docs[0].vocab.vectors, "attr", ORTH))
+    lengths = [len(doc) for doc in docs]
+    ids = np.zeros((sum(lengths), len(columns)), dtype="uint64")
+    start = 0
+    for doc, length in zip(docs, lengths):
+        ids[start : start + length] = doc.to_array(columns).reshape(length, len(columns))
+        start += length
+    hidden = np.zeros(len(ids), dtype=bool)
+    if isinstance(docs, MaskedDocs):
+        ids = ids[docs.source]
+        ids[docs.hidden] = MASKED_ID
+        hidden |= docs.hidden
+    rate = model.attrs["vectors_dropout"] if model.attrs["include_static_vectors"] else 0.0
+    if is_train and rate:
+        rng = rng if rng is not None else model._func.args[0]
+        hidden |= rng.random(len(ids)) < rate
+    keys = _hash_rows(ids, hidden)
+    keys, first, rows = np.unique(keys, return_index=True, return_inverse=True)
+    vocab = docs[0].vocab if docs else None
+    return WordBatch(ids[first], hidden[first], keys, rows, lengths, vocab)
+
+
+def read_words(model: ExtractModel, words: WordBatch) -> CharBatch:
+    """Read words as characters, attributes and static vectors.
+
+    model (Model[List[Doc], CharBatch]): What `extract_chars` returned.
+    words (WordBatch): The distinct words of a batch, or some of them.
+    RETURNS (CharBatch): Arrays on the layer's device.
+    """
+    ops = model.ops
+    chars, char_lengths = _read_chars(
+        words, model.attrs["rows"], model.attrs["max_chars"], model.attrs["normalise"]
+    )
+    if model.attrs["include_static_vectors"]:
+        vectors = _read_vectors(model, words)
+    else:
+        vectors = ops.alloc2f(len(words.keys), 0)
+    return CharBatch(
+        chars=ops.asarray1i(chars),
+        char_lengths=ops.asarray1i(char_lengths),
+        attrs=ops.asarray2i(words.ids[:, 1 : len(model.attrs["columns"])], dtype="uint64"),
+        vectors=vectors,
+        rows=ops.asarray1i(words.rows.astype("int32")),
+        lengths=words.lengths,
+    )
+
+
+def _hash_rows(ids: np.ndarray, flags: np.ndarray) -> np.ndarray:
+    """Combine each row into one 64-bit number, as good a key as spaCy's own hashes of strings."""
+    keys = flags.astype("uint64")
+    for column in ids.T:
+        keys = (keys ^ column) * np.uint64(0x9E3779B97F4A7C15)
+        keys ^= keys >> np.uint64(29)
+    return keys
+
+
+def _read_chars(
+    words: WordBatch, nV: int, max_chars: int, form: str
+) -> tuple[np.ndarray, np.ndarray]:
+    masked = words.ids[:, 0] == MASKED_ID
+    strings = words.vocab.strings if words.vocab is not None else {}
+    head, tail = max_chars - max_chars // 2, max_chars // 2
+    texts = []
+    for orth, is_masked in zip(words.ids[:, 0].tolist(), masked.tolist()):
+        text = "\0" if is_masked else strings[orth]
+        if form != "none" and not text.isascii():
+            text = unicodedata.normalize(form, text)
+        texts.append(text if len(text) <= max_chars else text[:head] + text[-tail:])
+    inner = np.array([len(text) for text in texts], dtype="int32")
+    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    ends = np.cumsum(inner + 2)
+    starts = ends - inner - 2
+    chars = np.empty(len(codes) + 2 * len(texts), dtype="int32")
+    is_inner = np.ones(len(chars), dtype=bool)
+    is_inner[starts] = is_inner[ends - 1] = False
+    chars[starts], chars[ends - 1] = WORD_START, WORD_END
+    chars[is_inner] = N_RESERVED + codes % (nV - N_RESERVED)
+    chars[starts[masked] + 1] = MASK
+    return chars, inner + 2
+
+
+def _read_vectors(model: ExtractModel, words: WordBatch) -> Floats2d:
+    if words.vocab is None or words.vocab.vectors.shape[1] == 0:
+        raise ValueError(Errors.E405)
+    ops = model.ops
+    table = words.vocab.vectors
+    values = ops.alloc2f(len(words.keys), table.shape[1])
+    visible = np.flatnonzero(~words.vector_hidden)
+    keys = words.ids[visible, -1]
+    if table.mode == VectorsMode.default:
+        found = np.asarray(table.find(keys=keys.tolist()))
+        visible, found = visible[found >= 0], found[found >= 0]
+        values[ops.asarray1i(visible)] = ops.asarray(table.data)[ops.asarray1i(found)]
+    elif len(visible):
+        values[ops.asarray1i(visible)] = ops.asarray(table.get_batch(keys.tolist()))
+    return values

@@ -1,0 +1,1 @@
+"""Target, loss, masking and head, put together over a tok2vec."""

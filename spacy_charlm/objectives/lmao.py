@@ -1,0 +1,203 @@
+"""Language modelling with approximate outputs: predict the word's vector, not its id."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+from thinc.api import Model, Ops
+from thinc.types import Floats1d, Floats2d
+
+from ..card import CARD_ATTR, write_card
+from ..errors import Errors
+from ..types import Loss, Masking, Target, TargetBatch, Tok2Vec
+from .heads import vectors_head
+from .masking import hide_words
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predictions at the rows that count, with what the loss needs to judge them.
+
+    vectors (Floats2d): One prediction per row that counts, (nR, nO).
+    targets (TargetBatch): Their targets, `rows` (nR, 1).
+    weights (Floats1d): Their weights, (nR,).
+    """
+
+    vectors: Floats2d
+    targets: TargetBatch
+    weights: Floats1d
+
+
+ObjectiveModel = Model[list[Doc], Prediction]
+
+
+def create_lmao_v1(
+    target: Any,
+    loss: Any,
+    masking: Any,
+    hidden_size: int = 300,
+    maxout_pieces: int = 3,
+) -> Callable[[Vocab, Tok2Vec], ObjectiveModel]:
+    """Create the objective: predict vectors of words, some of them hidden, from their context.
+
+    The loss is the weighted mean over the rows that count: tokens that have a target and a weight.
+    The head runs at those rows only. After spacy-pretrain-polyaxon's LMAO and Kumar and Tsvetkov,
+    "Von Mises-Fisher Loss for Training Sequence to Sequence Models with Continuous Outputs" (2019).
+
+    target (Target): What is predicted, such as `spacy-charlm.StaticVectors.v1`.
+    loss (Loss): The distance, such as `spacy-charlm.CosineLoss.v1`.
+    masking (Masking): What is hidden, such as `spacy-charlm.WordMasking.v1`.
+    hidden_size (int): Width of the head's hidden layer. Recommended value: 300.
+    maxout_pieces (int): Pieces of the head's maxout. Recommended value: 3.
+    RETURNS (Callable[[Vocab, Model], Model]): Builds the model that `spacy pretrain` trains.
+
+    Shapes: nD Docs of nT tokens -> predictions (nR, nO), nR <= nT * nParts
+    """
+    for name, part in (("target", target), ("loss", loss), ("masking", masking)):
+        if not callable(part):
+            raise ValueError(Errors.E304.format(name=name, found=part))
+    return partial(
+        build_lmao_v1,
+        target=target,
+        loss=loss,
+        masking=masking,
+        hidden_size=hidden_size,
+        maxout_pieces=maxout_pieces,
+    )
+
+
+def build_lmao_v1(
+    vocab: Vocab,
+    tok2vec: Tok2Vec,
+    *,
+    target: Target,
+    loss: Loss,
+    masking: Masking,
+    hidden_size: int,
+    maxout_pieces: int,
+) -> ObjectiveModel:
+    """Open the target and put the head onto the tok2vec: see `create_lmao_v1`."""
+    target.open(vocab)
+    nO = target.nO * target.nParts
+    head = vectors_head(nO, tok2vec.get_dim("nO"), hidden_size, maxout_pieces)
+    model: ObjectiveModel = Model(
+        "lmao",
+        partial(forward, target, masking),
+        init=init,
+        dims={"nO": nO},
+        layers=[tok2vec, head],
+        refs={"tok2vec": tok2vec, "output_layer": head},
+        attrs={"updates": 0, "words": 0, "target": target.describe()},
+    )
+    model.attrs["loss"] = partial(get_loss, model, loss)
+    return model
+
+
+def forward(
+    target: Target, masking: Masking, model: ObjectiveModel, docs: list[Doc], is_train: bool
+) -> tuple[Prediction, Callable[[Floats2d], list[Doc]]]:
+    """Hide words, encode the batch, predict at the rows that count."""
+    tok2vec, head = model.layers
+    ops = model.ops
+    nT = sum(len(doc) for doc in docs)
+    mask = masking(nT)
+    batch = target(ops, docs)
+    counts = (batch.rows >= 0) & (ops.asarray1f(mask.weights) > 0).reshape(-1, 1)  # (nT, nParts)
+    tokens = ops.xp.flatnonzero(counts.any(axis=1))
+    if not len(tokens):
+        return _predict_nothing(model, batch), lambda d_vectors: []
+    hidden = hide_words(docs, mask, rebuild=not _reads_masks(tok2vec))
+    tokvecs, backprop_tok2vec = tok2vec(hidden, is_train)
+    X = ops.xp.concatenate(tokvecs)
+    Y, backprop_head = head(X[tokens], is_train)
+    # One row per part; a part without a target leaves the batch here.
+    parts = ops.xp.flatnonzero(counts[tokens])
+    Yr = Y.reshape(len(tokens) * target.nParts, target.nO)
+    rows = batch.rows[tokens].reshape(-1, 1)[parts]
+    weights = ops.xp.repeat(ops.asarray1f(mask.weights)[tokens], target.nParts)[parts]
+
+    def backprop(d_vectors: Floats2d) -> list[Doc]:
+        dYr = ops.alloc2f(*Yr.shape, dtype=d_vectors.dtype)
+        dYr[parts] = d_vectors
+        dX = ops.alloc2f(*X.shape, dtype=d_vectors.dtype)
+        dX[tokens] = backprop_head(dYr.reshape(Y.shape))
+        ends = np.cumsum([len(doc) for doc in docs])[:-1].tolist()
+        backprop_tok2vec(ops.xp.split(dX, ends))
+        _check_gradients(model, docs)
+        _count(model, docs)
+        return []
+
+    return Prediction(Yr[parts], TargetBatch(batch.values, rows), weights), backprop
+
+
+def init(model: ObjectiveModel, X: list[Doc] | None = None, Y: Any = None) -> None:
+    """Initialise the head; spaCy has initialised the tok2vec."""
+    tok2vec, head = model.layers
+    if any(not node.has_param(name) for node in tok2vec.walk() for name in node.param_names):
+        tok2vec.initialize(X=X)
+    head.initialize()
+
+
+def get_loss(
+    model: ObjectiveModel, loss: Loss, ops: Ops, docs: Sequence[Doc], prediction: Prediction
+) -> tuple[float, Floats2d]:
+    """Compute the mean loss over the rows that count, and its gradient.
+
+    model (Model): The objective, for its count of batches.
+    loss (Loss): The distance.
+    ops (Ops): The backend, as spaCy passes it.
+    docs (Sequence[Doc]): The batch, named in the error.
+    prediction (Prediction): What the objective predicted for it.
+    RETURNS (Tuple[float, Floats2d]): The loss; 0 where no row counts.
+    RAISES (ValueError): If the loss is not a finite number. The weights are still good.
+    """
+    if not len(prediction.vectors):
+        return 0.0, prediction.vectors
+    value, gradient = loss(prediction.vectors, prediction.targets, prediction.weights)
+    if not np.isfinite(value):
+        raise ValueError(_diverged(model, docs, f"a loss of {value}"))
+    return value, gradient
+
+
+def _predict_nothing(model: ObjectiveModel, batch: TargetBatch) -> Prediction:
+    ops = model.ops
+    empty = TargetBatch(batch.values, batch.rows[:0, :1])
+    return Prediction(ops.alloc2f(0, batch.values.shape[1]), empty, ops.alloc1f(0))
+
+
+def _reads_masks(tok2vec: Tok2Vec) -> bool:
+    """Whether everything in the tok2vec that reads Docs is an embed layer that knows MaskedDocs."""
+    embed = tok2vec.get_ref("embed") if tok2vec.has_ref("embed") else tok2vec
+    return bool(embed.attrs.get("reads_masks"))
+
+
+def _check_gradients(model: ObjectiveModel, docs: Sequence[Doc]) -> None:
+    """Stop before an update that would destroy the weights."""
+    for node in model.walk():
+        for name in node.grad_names:
+            # A sum is finite only if every summand is, and needs no array of its own.
+            if not np.isfinite(float(node.get_grad(name).sum())):
+                raise ValueError(_diverged(model, docs, f"a gradient of {node.name}.{name}"))
+
+
+def _diverged(model: ObjectiveModel, docs: Sequence[Doc], what: str) -> str:
+    text = next((doc.text for doc in docs if len(doc)), "")
+    batch = model.attrs["updates"] + 1
+    return Errors.E305.format(what=what, batch=batch, n_docs=len(docs), text=text[:80])
+
+
+def _count(model: ObjectiveModel, docs: Sequence[Doc]) -> None:
+    model.attrs["updates"] += 1
+    model.attrs["words"] += sum(len(doc) for doc in docs)
+    tok2vec = model.get_ref("tok2vec")
+    tok2vec.attrs[CARD_ATTR] = write_card(
+        tok2vec,
+        objective="spacy-charlm.LMAO.v1",
+        target=model.attrs["target"],
+        updates=model.attrs["updates"],
+        words=model.attrs["words"],
+    )

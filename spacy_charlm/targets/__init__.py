@@ -1,0 +1,1 @@
+"""What is predicted: Docs in, vectors with a mask out."""

@@ -1,0 +1,191 @@
+"""Read tables of word vectors: GloVe and word2vec text, and the folders that spaCy writes."""
+
+import codecs
+import gzip
+import zlib
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy
+from spacy.vectors import Vectors
+from srsly import ujson
+from thinc.api import use_ops
+from thinc.types import Floats2d
+
+from ..errors import Errors
+
+# What a plain decimal number is made of, and ends of numbers that ujson completes by itself.
+DECIMAL = b"0123456789.-+eE "
+UNFINISHED = (b"-,", b"+,", b"e,", b"E,")
+
+
+@dataclass(frozen=True)
+class TextVectors:
+    """A text file of vectors as it was read.
+
+    words (dict): The row of each word, in the order of the file.
+    values (Floats2d): The vectors, (nV, nO) float32.
+    lines (Sequence): For each row its line in the file, from 1.
+    duplicates (int): Lines that repeat a word and are left out.
+    """
+
+    words: dict[str, int]
+    values: Floats2d
+    lines: "array[int]"
+    duplicates: int
+
+
+def read_text_vectors(path: Path) -> TextVectors:
+    """Read vectors in GloVe or word2vec text format, plain or gzipped.
+
+    A first line of two integers is a header: rows and width. Without one the first line gives
+    the width. Words may contain spaces: the last numbers of a line are its vector. Of a word
+    that stands in the file twice, the first vector is kept.
+
+    path (Path): The file; that it is gzipped is seen from its content, not from its name.
+    RETURNS (TextVectors): Words, vectors and the number of repeated words.
+    RAISES (ValueError): If a line does not fit; the message names the file and the line.
+    """
+    words: dict[str, int] = {}
+    values, lines = array("f"), array("l")
+    header: tuple[int, int] | None = None
+    nO = found = number = 0
+    try:
+        with _open_bytes(path) as file:
+            for number, line in enumerate(file, 1):
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
+                    header = _read_header(line, path)
+                    if header is not None:
+                        nO = header[1]
+                        continue
+                if line.isspace():
+                    continue
+                where = f"{path}, line {number}"
+                nO = nO or _count_columns(line, where)
+                word_bytes, row = _read_line(line, nO, where)
+                try:
+                    word = word_bytes.decode("utf8")
+                except UnicodeDecodeError as err:
+                    raise ValueError(Errors.E208.format(where=where, found=word_bytes)) from err
+                found += 1
+                if word not in words:
+                    words[word] = len(words)
+                    values.extend(row)
+                    lines.append(number)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as err:
+        raise ValueError(Errors.E211.format(path=path, line=number, error=err)) from err
+    if not words:
+        raise ValueError(Errors.E209.format(path=path))
+    if header is not None and header[0] != found:
+        raise ValueError(Errors.E210.format(path=path, expected=header[0], found=found))
+    table: Any = numpy.frombuffer(values, dtype="float32").reshape(len(words), nO)
+    return TextVectors(words, table, lines, found - len(words))
+
+
+def read_vectors_folder(path: Path) -> Vectors:
+    """Read the vectors of a pipeline's folder, of its vocab folder, or of one written by Vectors.
+
+    path (Path): The folder.
+    RETURNS (Vectors): The vectors in host memory, with their strings where the folder has them.
+    RAISES (ValueError): If the folder has no vectors or they cannot be read.
+    """
+    folders = [path, path / "vocab", path / "vectors"]
+    folder = next((folder for folder in folders if (folder / "vectors").is_file()), None)
+    if folder is None:
+        raise ValueError(Errors.E203.format(path=path, found="no such file"))
+    exclude = [] if (folder / "strings.json").is_file() else ["strings"]
+    try:
+        # spaCy would read straight onto the current device, where the checks are not wanted.
+        with use_ops("numpy"):
+            vectors = Vectors().from_disk(folder, exclude=exclude)
+    except (ValueError, EOFError, OSError) as err:
+        raise ValueError(Errors.E203.format(path=path, found=err)) from err
+    highest = max(vectors.key2row.values(), default=-1)
+    if vectors.data.ndim != 2 or highest >= vectors.shape[0]:
+        detail = f"an array of shape {vectors.shape} and keys up to row {highest}"
+        raise ValueError(Errors.E203.format(path=path, found=detail))
+    if not vectors.size or not vectors.n_keys:
+        raise ValueError(Errors.E203.format(path=path, found="vectors without words"))
+    return vectors
+
+
+def _open_bytes(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value]
+
+
+def _read_header(line: bytes, path: Path) -> tuple[int, int] | None:
+    pieces = line.split()
+    # The table that floret itself writes: rows width minn maxn hashes seed bow eow.
+    if len(pieces) == 8 and all(piece.isdigit() for piece in pieces[:6]):
+        raise ValueError(Errors.E212.format(path=path))
+    if len(pieces) == 2 and all(piece.isdigit() for piece in pieces):
+        rows, width = int(pieces[0]), int(pieces[1])
+        if not rows or not width:
+            raise ValueError(Errors.E209.format(path=path))
+        return rows, width
+    return None
+
+
+def _count_columns(line: bytes, where: str) -> int:
+    count = 0
+    for piece in reversed(line.split()[1:]):
+        if _read_number(piece) is None:
+            break
+        count += 1
+    if not count:
+        expected = "a word and its numbers, separated by spaces"
+        raise ValueError(Errors.E204.format(where=where, expected=expected, found=_clip(line)))
+    return count
+
+
+def _read_line(line: bytes, nO: int, where: str) -> tuple[bytes, list[float]]:
+    word, _, tail = line.rstrip().partition(b" ")
+    row = _read_decimals(tail)
+    if word and row is not None and len(row) == nO:
+        return word, row
+    pieces = line.split()
+    if len(pieces) <= nO:
+        expected = f"a word and {nO} numbers"
+        found = f"{max(len(pieces) - 1, 0)} numbers"
+        raise ValueError(Errors.E204.format(where=where, expected=expected, found=found))
+    if any(_read_number(piece) is not None for piece in pieces[1:-nO]):
+        found = f"{len(pieces) - 1} columns"
+        raise ValueError(Errors.E205.format(where=where, expected=nO, found=found))
+    numbers: list[float] = []
+    for piece in pieces[-nO:]:
+        number = _read_number(piece)
+        if number is None:
+            raise ValueError(Errors.E206.format(where=where, found=_clip(piece)))
+        numbers.append(number)
+    return b" ".join(pieces[:-nO]), numbers
+
+
+def _read_decimals(tail: bytes) -> list[float] | None:
+    # ujson reads a row two to three times as fast as float() does, but lets more pass.
+    # What is not plain decimal numbers between single spaces is left to the careful way.
+    if tail.translate(None, DECIMAL):
+        return None
+    text = tail.replace(b" ", b",") + b","
+    if any(end in text for end in UNFINISHED):
+        return None
+    try:
+        return ujson.loads(b"[" + text[:-1] + b"]")
+    except ValueError:
+        return None
+
+
+def _read_number(piece: bytes) -> float | None:
+    try:
+        return float(piece)
+    except ValueError:
+        return None
+
+
+def _clip(found: bytes) -> str:
+    text = found.strip().decode("utf8", errors="replace")
+    return repr(text if len(text) <= 60 else text[:60] + "...")

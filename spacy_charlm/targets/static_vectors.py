@@ -1,0 +1,216 @@
+"""One vector per word form, from a table: the target of LMAO."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+from spacy.attrs import ORTH
+from spacy.strings import StringStore, get_string_id
+from spacy.tokens import Doc
+from spacy.vectors import Mode, Vectors
+from spacy.vocab import Vocab
+from thinc.api import NumpyOps, Ops
+from thinc.types import Floats2d
+
+from ..errors import Errors
+from ..types import TargetBatch
+from .read_vectors import read_text_vectors, read_vectors_folder
+from .vector_tables import NgramTable, VectorTable, WordTable, get_text
+
+logger = logging.getLogger("spacy")
+
+UNKNOWN = ["<unk>", "<UNK>", "[unk]", "[UNK]", "<s>", "</s>", "<pad>", "<PAD>", "[pad]", "[PAD]"]
+# Words of the corpus without a single target after which the vectors cannot be meant for it.
+MIN_WORDS = 1000
+N_EXAMPLES = 3
+
+
+class StaticVectors:
+    """Predict a word's vector in a table of word vectors.
+
+    A word without a vector has no target. Nor has white space, a word whose row is named in
+    `unknown` or is all zeros, and, in floret mode, a run of more than 1,000 characters. A word
+    that is missing from a table without upper-case letters is looked up in lower case.
+
+    path (Optional[Path]): A folder of spaCy vectors (a pipeline, its `vocab`, or what
+        `spacy init vectors` writes; default or floret mode), or a file in GloVe or word2vec text
+        format, plain or gzipped. None takes the vectors of the pipeline's vocab.
+    unknown (List[str]): Names of rows that are no word's vector.
+    width (Optional[int]): The width that the vectors must have; None takes any.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        unknown: list[str] = UNKNOWN,
+        width: int | None = None,
+    ) -> None:
+        self.path = None if path is None else Path(path)
+        self.unknown = list(unknown)
+        self.width = width
+        self.counts = {"tokens": 0, "targets": 0}
+        self._attr: int = ORTH
+        self._table: VectorTable | None = None
+        self._card: dict[str, Any] = {}
+        self._examples: list[str] = []
+        self._missed: list[str] = []
+        self._n_missed = 0
+
+    def open(self, vocab: Vocab) -> None:
+        """Read the vectors and check them.
+
+        vocab (Vocab): The pipeline's vocab, whose vectors are taken where there is no path.
+        RAISES (ValueError): If the vectors are missing, damaged or of another width.
+        """
+        self._examples = []
+        if self.path is None:
+            vectors = vocab.vectors
+            found = "none" if isinstance(vectors, Vectors) else f"a {type(vectors).__name__}"
+            if not isinstance(vectors, Vectors) or not vectors.size or not vectors.n_keys:
+                raise ValueError(Errors.E201.format(found=found))
+            self._open_vectors(vectors, vocab.strings, str(vectors.name or "vocab"))
+        elif self.path.is_dir():
+            vectors = read_vectors_folder(self.path)
+            self._open_vectors(vectors, vectors.strings, self.path.resolve().name)
+        elif self.path.exists():
+            self._open_text(self.path)
+        else:
+            raise ValueError(Errors.E202.format(path=self.path))
+        self.counts = {"tokens": 0, "targets": 0}
+        self._missed, self._n_missed = [], 0
+
+    @property
+    def nO(self) -> int:
+        """Width of one target vector; valid after `open`."""
+        return self.describe()["width"]
+
+    @property
+    def nParts(self) -> int:
+        """Number of target vectors per token: 1."""
+        return 1
+
+    def describe(self) -> dict[str, Any]:
+        """Tell which vectors these are, for the card.
+
+        RETURNS (Dict[str, Any]): Name of the file or folder, rows, width, mode and digest.
+        """
+        if self._table is None:
+            raise ValueError(Errors.E215)
+        return dict(self._card)
+
+    def __call__(self, ops: Ops, docs: Sequence[Doc]) -> TargetBatch:
+        """Look up the targets of a batch.
+
+        ops (Ops): The backend on whose device the targets are needed.
+        docs (Sequence[Doc]): The batch; its Docs need not share the vocab of `open`.
+        RETURNS (TargetBatch): Each row of the table once and, for each token, which of them.
+        RAISES (ValueError): If none of the first 1,000 words of the corpus has a target.
+
+        **Shapes** docs of nT tokens -> values (nU, nO), rows (nT, 1)
+        """
+        if self._table is None:
+            raise ValueError(Errors.E215)
+        if not any(len(doc) for doc in docs):
+            return TargetBatch(ops.alloc2f(0, self.nO), ops.alloc2i(0, 1))
+        used: Any
+        keys, inverse = numpy.unique(
+            numpy.concatenate([doc.to_array(self._attr) for doc in docs]), return_inverse=True
+        )
+        stores = list({id(doc.vocab): doc.vocab.strings for doc in docs}.values())
+        found = self._table.find(ops, keys.tolist(), stores)
+        # Words may share a row: those of one lower case, or of a pruned table.
+        used, part = numpy.unique(numpy.asarray(found), return_inverse=True)
+        if used[0] < 0:
+            used, part = used[1:], part - 1
+        rows: Any = part[inverse].astype("int32").reshape(-1, 1)
+        self.counts["tokens"] += len(rows)
+        self.counts["targets"] += int(numpy.count_nonzero(rows >= 0))
+        if not self.counts["targets"]:
+            self._check_overlap(docs)
+        return TargetBatch(self._table.gather(ops, used), ops.asarray2i(rows))
+
+    def _open_text(self, path: Path) -> None:
+        text = read_text_vectors(path)
+        if text.duplicates:
+            logger.warning(Errors.W201.format(path=path, duplicates=text.duplicates))
+        words = list(text.words)
+        bad = _find_nonfinite(text.values)
+        if bad >= 0:
+            where = f"{path}, line {text.lines[bad]}"
+            raise ValueError(Errors.E207.format(where=where, word=words[bad]))
+        key2row = {get_string_id(word): row for word, row in text.words.items()}
+        self._attr = ORTH
+        self._open_rows(key2row, text.values, words, path.name)
+
+    def _open_vectors(self, vectors: Vectors, strings: StringStore, name: str) -> None:
+        values = NumpyOps().asarray2f(vectors.data)
+        bad = _find_nonfinite(values)
+        if bad >= 0:
+            key = next((key for key, row in vectors.key2row.items() if row == bad), 0)
+            word = get_text(key, [strings])
+            raise ValueError(Errors.E207.format(where=f"{name}, row {bad}", word=word))
+        self._attr = vectors.attr
+        if vectors.mode == Mode.floret:
+            settings = ("minn", "maxn", "hash_count", "hash_seed", "bow", "eow", "attr")
+            form = json.dumps([getattr(vectors, setting) for setting in settings])
+            self._set_card(name, "floret", values, form.encode("utf8"))
+            self._table = NgramTable(vectors, self.unknown)
+            return
+        words = [strings[key] for key in vectors.key2row if key in strings]
+        self._open_rows(dict(vectors.key2row), values, words, name)
+
+    def _open_rows(
+        self,
+        key2row: dict[int, int],
+        values: Floats2d,
+        words: list[str],
+        name: str,
+    ) -> None:
+        keys = numpy.fromiter(key2row.keys(), dtype="uint64", count=len(key2row))
+        rows = numpy.fromiter(key2row.values(), dtype="int64", count=len(key2row))
+        self._set_card(name, "default", values, keys.tobytes() + rows.tobytes())
+        left_out = set(numpy.flatnonzero(~values.any(axis=1)).tolist())
+        names = {get_string_id(word) for word in self.unknown}
+        left_out.update(key2row[key] for key in names if key in key2row)
+        unknown = set(self.unknown)
+        words = [word for word in words if word not in unknown]
+        lower = bool(words) and all(word == word.lower() for word in words)
+        kept = {key: row for key, row in key2row.items() if row not in left_out}
+        self._examples = words[:N_EXAMPLES]
+        self._table = WordTable(kept, values, lower=lower)
+
+    def _set_card(self, name: str, mode: str, values: Floats2d, words: bytes) -> None:
+        rows, width = values.shape
+        if self.width is not None and self.width != width:
+            raise ValueError(Errors.E213.format(expected=self.width, found=width, name=name))
+        digest = hashlib.blake2b(words, digest_size=8)
+        digest.update(numpy.ascontiguousarray(values).data)
+        self._card = {
+            "target": "spacy-charlm.StaticVectors.v1",
+            "name": name,
+            "rows": int(rows),
+            "width": int(width),
+            "mode": mode,
+            "digest": digest.hexdigest(),
+        }
+
+    def _check_overlap(self, docs: Sequence[Doc]) -> None:
+        words = [token.text for doc in docs for token in doc if token.text.strip()]
+        self._n_missed += len(words)
+        self._missed = list(dict.fromkeys(self._missed + words))[:N_EXAMPLES]
+        if self._n_missed >= MIN_WORDS:
+            table = ", ".join(map(repr, self._examples)) or "floret n-grams, all of them zero"
+            text = ", ".join(map(repr, self._missed))
+            name, tokens = self._card["name"], self._n_missed
+            raise ValueError(Errors.E214.format(name=name, tokens=tokens, table=table, text=text))
+
+
+def _find_nonfinite(values: Any) -> int:
+    # A sum is finite in float64 if and only if all its float32 terms are.
+    with numpy.errstate(invalid="ignore"):
+        finite = numpy.isfinite(values.sum(axis=1, dtype="float64"))
+    return -1 if finite.all() else int(numpy.argmin(finite))

@@ -1,0 +1,1 @@
+"""Reading raw text and moving weights."""

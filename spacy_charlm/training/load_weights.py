@@ -1,0 +1,83 @@
+"""Start a component from pretrained weights: the callback for `initialize.after_init`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from spacy.language import Language
+from spacy.util import logger
+from thinc.api import Model
+
+from ..card import CARD_ATTR, compare_weights, read_card, read_weights
+from ..errors import Errors
+
+
+def create_load_weights_v1(
+    path: Path | None = None, component: str = "tok2vec", layer: str = ""
+) -> Callable[[Language], Language]:
+    """Create a callback that loads pretrained weights once the pipeline is initialised.
+
+    It compares card and model first and prints what differs, where spaCy's `init_tok2vec` ends in
+    an error about shapes, or does nothing in a config without a [pretraining] block. It does
+    nothing while all components are disabled, as they are in `spacy pretrain`, so that one config
+    serves both commands.
+
+    path (Optional[Path]): What `spacy pretrain` wrote, such as "pretrain/model-last.bin". None
+        loads nothing: the weights stay random.
+    component (str): Name of the component that receives the weights.
+    layer (str): Name of the layer inside its model, such as "tok2vec"; empty for the whole model.
+    RETURNS (Callable[[Language], Language]): The callback.
+    RAISES (ValueError): When the callback runs, if the weights are missing, damaged or do not fit.
+    """
+
+    def load_weights(nlp: Language) -> Language:
+        _check_init_tok2vec(nlp)
+        if path is not None and nlp.pipe_names:
+            _load_into(_find_layer(nlp, component, layer), Path(path))
+        return nlp
+
+    return load_weights
+
+
+def _load_into(model: Model, path: Path) -> None:
+    if not path.is_file():
+        raise ValueError(Errors.E502.format(path=path, found=_neighbours(path)))
+    data = path.read_bytes()
+    weights = read_weights(data, str(path))
+    differences = compare_weights(weights, model)
+    if differences:
+        raise ValueError(Errors.E503.format(path=path, lines="\n".join(f"  {d}" for d in differences)))
+    model.from_bytes(data)
+    card = read_card(weights)
+    if card is None:
+        logger.info("Loaded pretrained weights without a card from %s", path)
+    else:
+        model.attrs[CARD_ATTR] = json.dumps(card)
+        words, target = card.get("words"), card.get("target", {}).get("name")
+        logger.info("Loaded weights pretrained on %s words (target: %s): %s", words, target, path)
+
+
+def _find_layer(nlp: Language, component: str, layer: str) -> Model:
+    if component not in nlp.component_names:
+        raise ValueError(Errors.E504.format(component=component, names=nlp.component_names))
+    model = nlp.get_pipe(component).model
+    if not layer:
+        return model
+    if not model.has_ref(layer):
+        raise ValueError(Errors.E505.format(layer=layer, component=component, names=model.ref_names))
+    return model.get_ref(layer)
+
+
+def _check_init_tok2vec(nlp: Language) -> None:
+    """Fail where spaCy would ignore `init_tok2vec` without a word."""
+    init_tok2vec = nlp.config["initialize"].get("init_tok2vec")
+    if init_tok2vec and not nlp.config.get("pretraining"):
+        raise ValueError(Errors.E506.format(path=init_tok2vec))
+
+
+def _neighbours(path: Path) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f"no folder {folder}"
+    names = sorted(entry.name for entry in folder.glob("*.bin"))
+    return f"in that folder: {', '.join(names)}" if names else "no .bin file in that folder"

@@ -1,0 +1,64 @@
+"""Adam whose schedules advance by themselves."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from thinc.api import Optimizer
+
+
+class SelfSteppingOptimizer(Optimizer):
+    """An optimizer that advances its schedules once per update of the model.
+
+    `spacy pretrain` never calls `step_schedules`, so that a learning rate which warms up from zero
+    stays there for ever. Here the next update, told by a parameter that comes round again, does.
+    """
+
+    def __init__(self, learn_rate: Any, **settings: Any) -> None:
+        self._steps = 0
+        super().__init__(learn_rate, **settings)
+
+    def __call__(self, key: tuple[int, str], weights: Any, gradient: Any, **kwargs: Any) -> Any:
+        """Update one parameter: see `thinc.optimizers.Optimizer`."""
+        if self.nr_update[key] > self._steps:
+            self._steps = self.nr_update[key]
+            super().step_schedules()
+        return super().__call__(key, weights, gradient, **kwargs)
+
+    def step_schedules(self) -> None:
+        """Do nothing: `spacy train` calls this after each update, which has stepped already."""
+
+
+def create_adam_v1(
+    learn_rate: float | list[float] | Iterable[float] = 0.001,
+    L2: float = 0.0,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    grad_clip: float = 1.0,
+    L2_is_weight_decay: bool = True,
+    use_averages: bool = True,
+) -> Optimizer:
+    """Create thinc's Adam with schedules that also advance in `spacy pretrain`.
+
+    The arguments are those of `Adam.v1`, schedules are allowed for the learning rate.
+
+    learn_rate (float | Iterable[float]): Learning rate or schedule, one step per update.
+    L2 (float): Regularisation.
+    beta1 (float): Decay of the first moment.
+    beta2 (float): Decay of the second moment.
+    eps (float): Keeps the division by the second moment finite.
+    grad_clip (float): Longest gradient of one parameter; 0 clips none.
+    L2_is_weight_decay (bool): Whether L2 decays the weights, as in AdamW.
+    use_averages (bool): Whether averaged parameters are kept; they are what is saved.
+    RETURNS (Optimizer): The optimizer.
+    """
+    return SelfSteppingOptimizer(
+        learn_rate,
+        L2=L2,
+        beta1=beta1,
+        beta2=beta2,
+        eps=eps,
+        grad_clip=grad_clip,
+        L2_is_weight_decay=L2_is_weight_decay,
+        use_averages=use_averages,
+    )
