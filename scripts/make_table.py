@@ -3,8 +3,9 @@
 Reads TRAINING/TASK/EMBED/PRETRAINING/seed-N: the scores in model-last/meta.json and the steps in
 curve.jsonl. Writes table.md, table.json and curves.png to OUTPUT.
 
-The scores are those of the last step, on the dev set. No checkpoint is chosen by its dev score, so
-no column gains from a lucky one.
+Where a run has a metrics.json of `evaluate_all.py`, its scores are taken. Otherwise the scores are
+those of the last step, on the dev set: no checkpoint is chosen by its dev score, so no column gains
+from a lucky one. Rows of other programs (tfidf_baseline.py) come in as `--extra`.
 """
 
 import statistics
@@ -26,7 +27,7 @@ COLUMNS = (
 )
 COLOURS = ("#e0a578", "#b8581a", "#7fabd6", "#17427a", "#5b8c5a", "#7b5aa6")
 EMBEDS = {"MultiHashEmbed": 0, "CharCNN": 1}
-PRETRAININGS = {"none": 0, "LMAO": 1}
+PRETRAININGS = {"none": 0, "PretrainVectors": 1, "LMAO": 2}
 
 Runs = dict[tuple[str, str], dict[str, list[Path]]]
 
@@ -36,6 +37,7 @@ def main(
     output: Annotated[Path, typer.Argument(help="Folder to write to")],
     plot: Annotated[bool, typer.Option(help="Draw the learning curves")] = True,
     title: Annotated[str, typer.Option(help="Title of the picture")] = "",
+    extra: Annotated[list[Path] | None, typer.Option(help="JSON files of more rows")] = None,
 ) -> None:
     """Read, print, write, draw."""
     runs = find_runs(training)
@@ -47,6 +49,7 @@ def main(
         {"embed": embed, "pretraining": pretraining, "scores": read_scores(tasks)}
         for (embed, pretraining), tasks in runs.items()
     ]
+    results += [srsly.read_json(path) for path in extra or []]
     columns = [title for title, *_ in COLUMNS if any(title in r["scores"] for r in results)]
     header = ("embed layer", "pretraining", *columns)
     rows = [
@@ -61,7 +64,7 @@ def main(
     (output / "table.md").write_text(text + "\n", encoding="utf8")
     if plot:
         draw_curves(runs, output / "curves.png", title)
-    msg.good(f"Mean ± standard deviation over the seeds, last step: {output}")
+    msg.good(f"Mean ± standard deviation over the seeds: {output}")
 
 
 def find_runs(training: Path) -> Runs:
@@ -83,13 +86,20 @@ def read_scores(tasks: dict[str, list[Path]]) -> dict[str, dict[str, Any]]:
     for title, task, key, _ in COLUMNS:
         values = []
         for folder in tasks.get(task, []):
-            performance = srsly.read_json(folder / "model-last" / "meta.json")["performance"]
-            values.append(round(100 * performance[key], 2))
+            values.append(round(100 * read_run(folder)[key], 2))
         if values:
             sd = statistics.stdev(values) if len(values) > 1 else 0.0
             mean = statistics.fmean(values)
             scores[title] = {"mean": round(mean, 2), "sd": round(sd, 2), "seeds": values}
     return scores
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Read one run's scores: those on the evaluation part, or those of the last step."""
+    metrics = folder / "metrics.json"
+    if metrics.is_file():
+        return srsly.read_json(metrics)["scores"]
+    return srsly.read_json(folder / "model-last" / "meta.json")["performance"]
 
 
 def format_score(score: dict[str, Any] | None) -> str:

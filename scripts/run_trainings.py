@@ -19,6 +19,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -78,7 +79,7 @@ def main(
 ) -> None:
     """Run what is not done yet."""
     runs = []
-    # all seeds of one config last: a broken config shows at once
+    # every config with the first seed first: a broken one shows early
     for seed in (int(seed) for seed in seeds.split(",")):
         for text in run:
             name, config, *own = shlex.split(text)
@@ -99,6 +100,8 @@ def run_all(waiting: list[Run], command: Command, jobs: int) -> None:
     command (Command): The spaCy command.
     jobs (int): Processes at a time.
     """
+    # a plain SIGTERM would leave the processes behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     total, start = len(waiting), time.time()
     queue, active = list(waiting), {}
     try:
@@ -146,10 +149,12 @@ def _start(run: Run, command: Command) -> tuple[subprocess.Popen[bytes], IO[byte
 
 
 def _fail(run: Run, code: int) -> None:
+    """Show the end of the log and leave; the caller stops the other runs."""
     path = run.folder / "log.txt"
     lines = path.read_text(encoding="utf8", errors="replace").splitlines()
-    tail = "\n".join(lines[-TAIL_LINES:])
-    msg.fail(f"{run.name} ended with exit code {code}; the end of {path}:", tail, exits=1)
+    msg.fail(f"{run.name} ended with exit code {code}; the end of {path}:")
+    print("\n".join(lines[-TAIL_LINES:]))
+    sys.exit(1)
 
 
 def _digest(path: Path) -> str:

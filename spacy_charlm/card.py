@@ -1,6 +1,9 @@
 """What travels with weights: a description inside the file, and the comparison with a model."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -49,14 +52,25 @@ def read_weights(data: bytes, source: str) -> dict[str, Any]:
     RETURNS (Dict[str, Any]): Nodes, attrs and params in the order of `Model.walk`.
     RAISES (ValueError): If the bytes are not the weights of a thinc model.
     """
-    try:
+    with name_damage(source):
         weights = srsly.msgpack_loads(data)
         nodes, attrs, params = weights["nodes"], weights["attrs"], weights["params"]
         if not nodes or not len(nodes) == len(attrs) == len(params):
             raise ValueError(f"{len(nodes)} nodes, {len(attrs)} attrs, {len(params)} params")
-    except (ValueError, KeyError, TypeError, IndexError) as err:
-        raise ValueError(Errors.E501.format(path=source, reason=err)) from err
     return weights
+
+
+@contextmanager
+def name_damage(source: str) -> Iterator[None]:
+    """Name the file in whatever goes wrong while its bytes are read.
+
+    source (str): Its name, for the error.
+    RAISES (ValueError): If the block fails in one of the ways of damaged weights.
+    """
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, SyntaxError) as err:
+        raise ValueError(Errors.E501.format(path=source, reason=err)) from err
 
 
 def compare_weights(weights: dict[str, Any], model: Model) -> list[str]:
@@ -67,7 +81,7 @@ def compare_weights(weights: dict[str, Any], model: Model) -> list[str]:
     RETURNS (List[str]): One line per difference; empty where the weights fit.
     """
     card = read_card(weights) or {}
-    lines = _compare_settings(card.get("embed"), _embed_arguments(model))
+    lines = _compare_settings(card.get("embed"), _embed_arguments(model)) if card else []
     nodes = list(model.walk())
     names = [node["name"] for node in weights["nodes"]]
     if len(names) != len(nodes):
@@ -91,10 +105,11 @@ def compare_weights(weights: dict[str, Any], model: Model) -> list[str]:
 
 
 def _compare_settings(theirs: dict[str, Any] | None, ours: dict[str, Any] | None) -> list[str]:
-    if theirs is None or ours is None:
-        return []
-    if theirs["architecture"] != ours["architecture"]:
-        return [f"embed: weights {theirs['architecture']}, config {ours['architecture']}"]
+    if theirs is None or ours is None or theirs["architecture"] != ours["architecture"]:
+        names = [
+            part["architecture"] if part else "an embed layer of spaCy" for part in (theirs, ours)
+        ]
+        return [] if names[0] == names[1] else [f"embed: weights {names[0]}, config {names[1]}"]
     return [
         f"embed.{name}: weights {theirs['settings'].get(name)!r}, config {value!r}"
         for name, value in ours["settings"].items()
@@ -116,6 +131,7 @@ def _dims(node: Model) -> dict[str, int | None]:
     return {name: node.maybe_get_dim(name) for name in node.dim_names}
 
 
+@cache  # reads a file, and the card is written at every update
 def _version(package: str) -> str | None:
     try:
         return version(package)

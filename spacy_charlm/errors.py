@@ -183,8 +183,8 @@ class Errors:
     )
     E502 = (
         "[charlm E502] Expected pretrained weights in {path}, but there is no such file "
-        "({found}). Run `spacy pretrain` first, or correct `path` of "
-        "spacy-charlm.load_weights.v1 in [initialize.after_init]."
+        "({found}). Run `spacy pretrain` first, or correct the path: that of "
+        "spacy-charlm.load_weights.v1 in [initialize.after_init], or that on the command line."
     )
     E503 = (
         "[charlm E503] The weights in {path} do not fit the config:\n{lines}\n"
@@ -208,4 +208,43 @@ class Errors:
     E601 = (
         "[charlm E601] {what} needs the package '{package}', which is not installed. "
         "Install it with: python -m pip install 'spacy-charlm[{extra}]'"
+    )
+    E610 = (
+        "[charlm E610] Expected the name of a component with a tok2vec, but '{component}' is not "
+        "one of {names}. Name it with --component; a config with a tok2vec of its own has it under "
+        "'tok2vec'."
+    )
+    E611 = (
+        "[charlm E611] Expected a layer that gives each token a vector, but {where} {found}. Name "
+        "the component that holds the tok2vec with --component, or the layer in it with --layer."
+    )
+    E612 = "[charlm E612] Expected --task to be one of {tasks}, but found '{found}'."
+    E613 = (
+        "[charlm E613] Expected a file of labelled texts ({formats}) at '{path}', but found "
+        "{found}. Check the path, or convert the file, such as with: python -m spacy convert"
+    )
+    E614 = (
+        "[charlm E614] Expected a record with text and label in '{path}', line {line}, but found "
+        '{found}. A valid line: {{"text": "It works.", "label": "pos"}}'
+    )
+    E615 = (
+        "[charlm E615] Expected labels for the task '{task}' in '{path}', but found {found}. "
+        "Categories are read from doc.cats or from 'label' in .jsonl, entities, tags and parts of "
+        "speech from a .spacy file: choose with --task cats, ents, tag or pos."
+    )
+    E616 = (
+        "[charlm E616] Expected one true category per text in '{path}', but found {found} in text "
+        "{number}. The probe is for exclusive classes; keep one category per text."
+    )
+    E617 = (
+        "[charlm E617] Expected at least {expected} {what}, but found {found}{where}. Give more "
+        "data, or lower {option}."
+    )
+    E618 = (
+        "[charlm E618] Expected two or more labels that occur at least twice among the {n} drawn, "
+        "but found {found}. Raise --n-labels, or check that the file has more than one class."
+    )
+    E619 = (
+        "[charlm E619] Expected either a file of development texts (--dev) or the number of texts "
+        "to set apart from the training file (--n-dev), but found {found}."
     )

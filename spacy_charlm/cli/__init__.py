@@ -7,6 +7,8 @@ each command imports its function when it runs.
 import typer
 from spacy.cli._util import app as spacy_app
 
+from .probe import probe_cli
+
 app = typer.Typer(
     name="charlm",
     help="Character-level pretraining: what spaCy's own commands lack.",
@@ -18,3 +20,9 @@ spacy_app.add_typer(app)
 @app.callback()
 def main() -> None:
     """Character-level pretraining: what spaCy's own commands lack."""
+
+
+# What is no option of the command overrides the config, as in spaCy's own commands.
+app.command("probe", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+    probe_cli
+)

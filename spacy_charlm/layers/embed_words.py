@@ -129,7 +129,7 @@ class WordCache:
         settings = repr(extract.attrs)
         if settings == self._settings and len(parameters) == len(self._parameters):
             pairs = zip(parameters, self._parameters)
-            if all(type(p) is type(q) and bool((p == q).all()) for p, q in pairs):
+            if all(_same(p, q) for p, q in pairs):
                 return
         self._forget([p.copy() for p in parameters], settings)
 
@@ -149,6 +149,11 @@ class WordCache:
         used = len(self._slots)
         self._table[used : used + len(keys)] = vectors
         self._slots.update(zip(keys, range(used, used + len(keys))))
+
+
+def _same(p: Any, q: Any) -> bool:
+    alike = type(p) is type(q) and p.dtype == q.dtype and p.shape == q.shape
+    return alike and bool((p == q).all())
 
 
 def _parameters(layer: Model) -> list[Any]:

@@ -12,6 +12,7 @@ from spacy.vectors import Mode as VectorsMode
 from spacy.vocab import Vocab
 from thinc.api import Model
 from thinc.types import Floats2d
+from thinc.util import to_numpy
 
 from ..errors import Errors
 from ..types import CharBatch, MaskedDocs
@@ -91,41 +92,53 @@ def extract_chars(
         raise ValueError(Errors.E404.format(found=vectors_dropout))
     return Model(
         "extract_chars",
-        partial(forward, np.random.default_rng(seed)),
+        partial(forward, VectorsDropout(vectors_dropout, seed)),
         attrs={
             "columns": [ORTH, *columns],
             "rows": rows,
             "max_chars": max_chars,
             "normalise": normalise,
             "include_static_vectors": include_static_vectors,
-            "vectors_dropout": vectors_dropout,
         },
     )
 
 
 def forward(
-    rng: np.random.Generator, model: ExtractModel, docs: list[Doc], is_train: bool
+    dropout: "VectorsDropout", model: ExtractModel, docs: list[Doc], is_train: bool
 ) -> tuple[CharBatch, Callable]:
     """Find the distinct words of the batch and read them."""
 
     def backprop(d_batch: CharBatch) -> list[Doc]:
         return []
 
-    return read_words(model, find_words(model, docs, is_train, rng)), backprop
+    return read_words(model, find_words(model, docs, is_train)), backprop
 
 
-def find_words(
-    model: ExtractModel,
-    docs: Sequence[Doc],
-    is_train: bool = False,
-    rng: np.random.Generator | None = None,
-) -> WordBatch:
+class VectorsDropout:
+    """Chooses the tokens whose static vectors are hidden, from its own seeded generator.
+
+    The layer's closure holds it. Among the attrs the rate would be saved with the weights, and
+    loading them would put the rate of the pretraining in place of the config's.
+
+    rate (float): Share of tokens.
+    seed (int): Seed of the generator.
+    """
+
+    def __init__(self, rate: float, seed: int) -> None:
+        self.rate = rate
+        self._rng = np.random.default_rng(seed)
+
+    def __call__(self, nT: int) -> np.ndarray:
+        """Choose among nT tokens: bool (nT,)."""
+        return self._rng.random(nT) < self.rate
+
+
+def find_words(model: ExtractModel, docs: Sequence[Doc], is_train: bool = False) -> WordBatch:
     """Find the distinct words of a batch, without reading them.
 
     model (Model[List[Doc], CharBatch]): What `extract_chars` returned.
     docs (Sequence[Doc]): The batch, `MaskedDocs` where words are hidden.
     is_train (bool): Whether static vectors are hidden from some tokens.
-    rng (Generator): Draws those tokens; by default the layer's own generator.
     RETURNS (WordBatch): nW distinct words and the word of each of the nT tokens.
     """
     columns = list(model.attrs["columns"])
@@ -142,10 +155,9 @@ def find_words(
         ids = ids[docs.source]
         ids[docs.hidden] = MASKED_ID
         hidden |= docs.hidden
-    rate = model.attrs["vectors_dropout"] if model.attrs["include_static_vectors"] else 0.0
-    if is_train and rate:
-        rng = rng if rng is not None else model._func.args[0]
-        hidden |= rng.random(len(ids)) < rate
+    if is_train and model.attrs["include_static_vectors"]:
+        dropout: VectorsDropout = model._func.args[0]
+        hidden |= dropout(len(ids))
     keys = _hash_rows(ids, hidden)
     keys, first, rows = np.unique(keys, return_index=True, return_inverse=True)
     vocab = docs[0].vocab if docs else None
@@ -220,7 +232,7 @@ def _read_vectors(model: ExtractModel, words: WordBatch) -> Floats2d:
     visible = np.flatnonzero(~words.vector_hidden)
     keys = words.ids[visible, -1]
     if table.mode == VectorsMode.default:
-        found = np.asarray(table.find(keys=keys.tolist()))
+        found = to_numpy(table.find(keys=keys.tolist()))
         visible, found = visible[found >= 0], found[found >= 0]
         values[ops.asarray1i(visible)] = ops.asarray(table.data)[ops.asarray1i(found)]
     elif len(visible):

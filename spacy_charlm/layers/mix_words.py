@@ -48,6 +48,8 @@ def forward(
     Y, backprop_mix = mix(model.ops.xp.hstack([Yp for Yp, _ in results]), is_train)
 
     def backprop(dY: Floats2d) -> CharBatch:
+        if not len(dY):
+            return batch  # thinc's HashEmbed cannot go back through an empty batch
         dX = backprop_mix(dY)
         start = 0
         for Yp, backprop_part in results:

@@ -4,17 +4,22 @@ from thinc.api import Linear, Maxout, Model, chain
 from thinc.types import Floats2d
 
 
-def vectors_head(nO: int, nI: int, hidden_size: int, maxout_pieces: int) -> Model[Floats2d, Floats2d]:
-    """Predict vectors with one hidden layer: maxout, layer normalisation, linear.
+def vectors_head(
+    nO: int, nI: int, hidden_size: int, maxout_pieces: int
+) -> Model[Floats2d, Floats2d]:
+    """Predict vectors: maxout, layer normalisation, linear.
 
     nO (int): Width of the prediction.
     nI (int): Width of the tok2vec.
-    hidden_size (int): Width of the hidden layer. Recommended value: 300.
+    hidden_size (int): Width of the hidden layer. 0 leaves the linear layer alone, so that the
+        tok2vec's vectors have to hold the target's linearly, and averages of them too.
     maxout_pieces (int): Pieces of the maxout. Recommended value: 3.
     RETURNS (Model[Floats2d, Floats2d]): The layer.
 
     Shapes: context vectors (nR, nI) -> predictions (nR, nO)
     """
+    if hidden_size == 0:
+        return Linear(nO, nI)
     return chain(
         Maxout(hidden_size, nI, nP=maxout_pieces, normalize=True),
         Linear(nO, hidden_size),

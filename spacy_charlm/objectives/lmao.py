@@ -91,7 +91,7 @@ def build_lmao_v1(
         dims={"nO": nO},
         layers=[tok2vec, head],
         refs={"tok2vec": tok2vec, "output_layer": head},
-        attrs={"updates": 0, "words": 0, "target": target.describe()},
+        attrs={"batches": 0, "updates": 0, "words": 0, "target": target.describe()},
     )
     model.attrs["loss"] = partial(get_loss, model, loss)
     return model
@@ -103,8 +103,8 @@ def forward(
     """Hide words, encode the batch, predict at the rows that count."""
     tok2vec, head = model.layers
     ops = model.ops
-    nT = sum(len(doc) for doc in docs)
-    mask = masking(nT)
+    model.attrs["batches"] += is_train
+    mask = masking(sum(len(doc) for doc in docs))
     batch = target(ops, docs)
     counts = (batch.rows >= 0) & (ops.asarray1f(mask.weights) > 0).reshape(-1, 1)  # (nT, nParts)
     tokens = ops.xp.flatnonzero(counts.any(axis=1))
@@ -186,7 +186,7 @@ def _check_gradients(model: ObjectiveModel, docs: Sequence[Doc]) -> None:
 
 def _diverged(model: ObjectiveModel, docs: Sequence[Doc], what: str) -> str:
     text = next((doc.text for doc in docs if len(doc)), "")
-    batch = model.attrs["updates"] + 1
+    batch = model.attrs["batches"]
     return Errors.E305.format(what=what, batch=batch, n_docs=len(docs), text=text[:80])
 
 

@@ -1,6 +1,5 @@
 """Start a component from pretrained weights: the callback for `initialize.after_init`."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from spacy.language import Language
 from spacy.util import logger
 from thinc.api import Model
 
-from ..card import CARD_ATTR, compare_weights, read_card, read_weights
+from ..card import compare_weights, name_damage, read_card, read_weights
 from ..errors import Errors
 
 
@@ -33,44 +32,56 @@ def create_load_weights_v1(
     def load_weights(nlp: Language) -> Language:
         _check_init_tok2vec(nlp)
         if path is not None and nlp.pipe_names:
-            _load_into(_find_layer(nlp, component, layer), Path(path))
+            load_into(_find_layer(nlp, component, layer), Path(path))
         return nlp
 
     return load_weights
 
 
-def _load_into(model: Model, path: Path) -> None:
+def load_into(model: Model, path: Path) -> None:
+    """Load weights into a layer, comparing the two first.
+
+    model (Model): The layer, initialised.
+    path (Path): What `spacy pretrain` wrote.
+    RAISES (ValueError): If the weights are missing, damaged or do not fit.
+    """
     if not path.is_file():
         raise ValueError(Errors.E502.format(path=path, found=_neighbours(path)))
     data = path.read_bytes()
     weights = read_weights(data, str(path))
-    differences = compare_weights(weights, model)
+    with name_damage(str(path)):
+        card = read_card(weights)
+        differences = compare_weights(weights, model)
+        if not differences:
+            model.from_bytes(data)
     if differences:
-        raise ValueError(Errors.E503.format(path=path, lines="\n".join(f"  {d}" for d in differences)))
-    model.from_bytes(data)
-    card = read_card(weights)
+        raise ValueError(
+            Errors.E503.format(path=path, lines="\n".join(f"  {d}" for d in differences))
+        )
     if card is None:
         logger.info("Loaded pretrained weights without a card from %s", path)
     else:
-        model.attrs[CARD_ATTR] = json.dumps(card)
         words, target = card.get("words"), card.get("target", {}).get("name")
         logger.info("Loaded weights pretrained on %s words (target: %s): %s", words, target, path)
 
 
 def _find_layer(nlp: Language, component: str, layer: str) -> Model:
-    if component not in nlp.component_names:
-        raise ValueError(Errors.E504.format(component=component, names=nlp.component_names))
-    model = nlp.get_pipe(component).model
+    models = {name: pipe.model for name, pipe in nlp.components if hasattr(pipe, "model")}
+    if component not in models:
+        raise ValueError(Errors.E504.format(component=component, names=list(models)))
+    model = models[component]
     if not layer:
         return model
     if not model.has_ref(layer):
-        raise ValueError(Errors.E505.format(layer=layer, component=component, names=model.ref_names))
+        raise ValueError(
+            Errors.E505.format(layer=layer, component=component, names=model.ref_names)
+        )
     return model.get_ref(layer)
 
 
 def _check_init_tok2vec(nlp: Language) -> None:
     """Fail where spaCy would ignore `init_tok2vec` without a word."""
-    init_tok2vec = nlp.config["initialize"].get("init_tok2vec")
+    init_tok2vec = nlp.config.interpolate()["initialize"].get("init_tok2vec")
     if init_tok2vec and not nlp.config.get("pretraining"):
         raise ValueError(Errors.E506.format(path=init_tok2vec))
 

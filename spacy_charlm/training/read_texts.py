@@ -75,14 +75,20 @@ def read_texts(path: Path, vocab: Vocab) -> Iterator[Text]:
     if name.endswith(".spacy"):
         yield from _read_docs(path, vocab)
     elif name.endswith((".txt", ".txt.gz")):
-        for _, line in _read_lines(path):
+        for _, line in read_lines(path):
             yield line
     else:
-        for number, line in _read_lines(path):
+        for number, line in read_lines(path):
             yield _read_record(line, path, number) if line.strip() else ""
 
 
-def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Read the lines of a text file, gzipped if its name says so.
+
+    path (Path): The file.
+    YIELDS (Tuple[int, str]): The number of each line, from 1, and the line without its end.
+    RAISES (ValueError): If the file is damaged or not UTF-8.
+    """
     number = 0
     is_gzip = path.name.lower().endswith(".gz")
     try:

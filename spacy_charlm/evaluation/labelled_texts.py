@@ -1,0 +1,177 @@
+"""Texts with a label each, or with a label per token, from files."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import srsly
+from spacy.tokens import Doc, DocBin
+from spacy.vocab import Vocab
+
+from ..errors import Errors
+from ..training.read_texts import read_lines
+
+FORMATS = (".jsonl", ".jsonl.gz", ".spacy")
+TASKS = ("cats", "ents", "tag", "pos")
+OUTSIDE = "O"  # the label of a token in no entity
+WHOLE_TEXT = -1
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Texts with one label each (task "cats"), or with one per token.
+
+    task (str): One of TASKS.
+    texts (List[str | Doc]): The texts.
+    labels (List[List[str]]): For each text its label, or those of its tokens; "" where a token has
+        none.
+    """
+
+    task: str
+    texts: list[str | Doc]
+    labels: list[list[str]]
+
+    def select(self, order: Sequence[int]) -> "LabelledTexts":
+        """Take some of the texts, in an order."""
+        texts = [self.texts[i] for i in order]
+        return LabelledTexts(self.task, texts, [self.labels[i] for i in order])
+
+
+@dataclass(frozen=True)
+class Items:
+    """What is classified: texts or tokens.
+
+    texts (List[str | Doc]): The texts.
+    text_of (ndarray): The text of each item, int64 (n,).
+    token_of (ndarray): Its token in that text, int64 (n,); WHOLE_TEXT for the text itself.
+    labels (ndarray): Its label, str (n,).
+    """
+
+    texts: list[str | Doc]
+    text_of: np.ndarray
+    token_of: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, rows: np.ndarray) -> "Items":
+        """Take some of the items; the texts stay."""
+        return Items(self.texts, self.text_of[rows], self.token_of[rows], self.labels[rows])
+
+
+def read_labelled(path: Path, vocab: Vocab, task: str = "auto") -> LabelledTexts:
+    """Read labelled texts.
+
+    path (Path): .jsonl or .jsonl.gz, records with `text` and `label`; or .spacy, Docs with `cats`
+        (one of them true), `ents`, `tag_` or `pos_`.
+    vocab (Vocab): Where the strings of a .spacy file go.
+    task (str): One of TASKS; "auto" takes the first of them that the file has.
+    RETURNS (LabelledTexts): Texts without a label are left out.
+    RAISES (ValueError): If the file cannot be read or holds no such labels.
+    """
+    if task not in (*TASKS, "auto"):
+        raise ValueError(Errors.E612.format(tasks=", ".join(("auto", *TASKS)), found=task))
+    formats = ", ".join(FORMATS)
+    if not path.is_file():
+        raise ValueError(Errors.E613.format(path=path, formats=formats, found="no such file"))
+    if not path.name.lower().endswith(FORMATS):
+        raise ValueError(Errors.E613.format(path=path, formats=formats, found="another format"))
+    if not path.name.lower().endswith(".spacy"):
+        if task not in ("cats", "auto"):
+            found = "a .jsonl file, which has labels of whole texts only"
+            raise ValueError(Errors.E615.format(path=path, task=task, found=found))
+        records = list(_read_records(path))
+        if not records:
+            raise ValueError(Errors.E615.format(path=path, task="cats", found="no record"))
+        return LabelledTexts(
+            "cats", [text for text, _ in records], [[label] for _, label in records]
+        )
+    # What damaged bytes raise depends on where the damage is.
+    try:
+        docs = list(DocBin().from_disk(path).get_docs(vocab))
+    except (ValueError, KeyError, IndexError, TypeError, ZeroDivisionError) as err:
+        raise ValueError(Errors.E110.format(path=path, reason=err)) from err
+    return _label_docs(docs, path, task)
+
+
+def shuffle_labelled(data: LabelledTexts, seed: int) -> LabelledTexts:
+    """Put the texts into a random order, which depends on their number and the seed only."""
+    order = list(range(len(data.texts)))
+    random.Random(seed).shuffle(order)
+    return data.select(order)
+
+
+def make_items(data: LabelledTexts) -> Items:
+    """List what is classified: the texts, or their tokens that have a label."""
+    lengths = [len(labels) for labels in data.labels]
+    labels = np.array([label for labels in data.labels for label in labels], dtype=str)
+    text_of = np.repeat(np.arange(len(lengths)), lengths)
+    if data.task == "cats":
+        token_of = np.full(len(labels), WHOLE_TEXT)
+    else:
+        token_of = np.array([i for length in lengths for i in range(length)], dtype="int64")
+    return Items(data.texts, text_of, token_of, labels).select(np.flatnonzero(labels != ""))
+
+
+def _read_records(path: Path) -> Iterator[tuple[str, str]]:
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        try:
+            record = srsly.json_loads(line)
+        except ValueError as err:
+            raise ValueError(Errors.E106.format(path=path, line=number, reason=err)) from err
+        problem = _find_problem(record)
+        if problem:
+            raise ValueError(Errors.E614.format(path=path, line=number, found=problem))
+        yield record["text"], str(record["label"])
+
+
+def _find_problem(record: Any) -> str | None:
+    if not isinstance(record, dict):
+        return f"{type(record).__name__} instead of an object"
+    if not isinstance(record.get("text"), str):
+        return "no 'text' that is a string"
+    if record.get("label") is None or not isinstance(record["label"], str | int):
+        return "no 'label' that is a string or a whole number"
+    return "an empty 'label'" if record["label"] == "" else None
+
+
+def _label_docs(docs: list[Doc], path: Path, task: str) -> LabelledTexts:
+    for name in TASKS if task == "auto" else (task,):
+        labels = [_LABELLERS[name](doc) for doc in docs]
+        kept = [i for i, found in enumerate(labels) if any(found)]
+        if not kept or (name == "ents" and not any(OUTSIDE != x for y in labels for x in y if x)):
+            continue
+        if name == "cats":
+            for i in kept:
+                if len(labels[i]) != 1:
+                    message = Errors.E616.format(path=path, number=i + 1, found=docs[i].cats)
+                    raise ValueError(message)
+        return LabelledTexts(name, list(docs), labels).select(kept)
+    found = f"{len(docs)} Docs without them"
+    raise ValueError(Errors.E615.format(path=path, task=task, found=found))
+
+
+def _label_text(doc: Doc) -> list[str]:
+    true = [label for label, value in doc.cats.items() if value >= 0.5]
+    if len(doc.cats) == 1:
+        return true or [f"not {next(iter(doc.cats))}"]
+    # Several true categories, or none, are told from no categories at all by the caller.
+    return true or ["", "none"] if doc.cats else []
+
+
+def _label_entities(doc: Doc) -> list[str]:
+    return [token.ent_type_ or OUTSIDE if token.ent_iob else "" for token in doc]
+
+
+_LABELLERS: dict[str, Callable[[Doc], list[str]]] = {
+    "cats": _label_text,
+    "ents": _label_entities,
+    "tag": lambda doc: [token.tag_ for token in doc],
+    "pos": lambda doc: [token.pos_ for token in doc],
+}

@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from spacy_charlm.objectives.losses import ContrastiveLoss, CosineLoss, SquaredErrorLoss
+from spacy_charlm.types import TargetBatch
+
+LOSSES = [CosineLoss(), SquaredErrorLoss(), ContrastiveLoss(), ContrastiveLoss(temperature=1.0)]
+RNG = np.random.default_rng(0)
+VALUES = RNG.normal(size=(5, 4))
+# Rows of the targets, weights: repeated targets, unequal weights, one row, all rows of one target.
+BATCHES = {
+    "repeated": ([0, 2, 2, 4, 2, 0], [1.0, 0.5, 2.0, 0.1, 1.0, 1.0]),
+    "one row": ([3], [0.7]),
+    "one target": ([1, 1, 1], [1.0, 2.0, 3.0]),
+}
+
+
+def make_batch(name):
+    rows, weights = BATCHES[name]
+    targets = TargetBatch(VALUES, np.array(rows, dtype="int32").reshape(-1, 1))
+    return RNG.normal(size=(len(rows), 4)), targets, np.array(weights)
+
+
+def numeric(loss, predicted, targets, weights, step=1e-6):
+    gradient = np.zeros_like(predicted)
+    for place in np.ndindex(*predicted.shape):
+        moved = predicted.copy()
+        moved[place] += step
+        above, _ = loss(moved, targets, weights)
+        moved[place] -= 2 * step
+        below, _ = loss(moved, targets, weights)
+        gradient[place] = (above - below) / (2 * step)
+    return gradient
+
+
+@pytest.fixture(params=LOSSES, ids=lambda loss: type(loss).__name__)
+def loss(request):
+    return request.param
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_losses_derivative_is_the_gradient(loss, batch):
+    predicted, targets, weights = make_batch(batch)
+    kept = predicted.copy(), targets.values.copy(), weights.copy()
+    value, gradient = loss(predicted, targets, weights)
+    assert isinstance(value, float) and gradient.shape == predicted.shape
+    assert gradient.dtype == np.float64
+    assert_allclose(gradient, numeric(loss, predicted, targets, weights), atol=1e-8)
+    for old, new in zip(kept, (predicted, targets.values, weights)):
+        assert_array_equal(old, new)
+
+
+def test_losses_take_zero_vectors(loss):
+    """A prediction of zeros has no direction: finite loss, finite gradient."""
+    predicted, targets, weights = make_batch("repeated")
+    predicted[1] = 0
+    targets = TargetBatch(VALUES * (np.arange(5) != 4).reshape(-1, 1), targets.rows)
+    value, gradient = loss(predicted, targets, weights)
+    assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
+def test_losses_keep_float32(loss):
+    predicted, targets, weights = make_batch("repeated")
+    targets = TargetBatch(VALUES.astype("float32"), targets.rows)
+    _, gradient = loss(predicted.astype("float32"), targets, weights.astype("float32"))
+    assert gradient.dtype == np.float32
+
+
+@pytest.mark.parametrize("pointwise", [CosineLoss(), SquaredErrorLoss()])
+def test_losses_are_weighted_means_over_rows(pointwise):
+    predicted, targets, weights = make_batch("repeated")
+    alone = [
+        pointwise(predicted[i : i + 1], TargetBatch(VALUES, targets.rows[i : i + 1]), weights[:1])[
+            0
+        ]
+        for i in range(len(predicted))
+    ]
+    assert_allclose(pointwise(predicted, targets, weights)[0], np.average(alone, weights=weights))
+
+
+def test_losses_formulas():
+    predicted, targets, weights = make_batch("repeated")
+    goal = VALUES[targets.rows[:, 0]]
+    cosines = (predicted * goal).sum(1)
+    cosines /= np.linalg.norm(predicted, axis=1) * np.linalg.norm(goal, axis=1)
+    assert_allclose(
+        CosineLoss()(predicted, targets, weights)[0], np.average(1 - cosines, 0, weights)
+    )
+    squared, gradient = SquaredErrorLoss()(predicted, targets, np.ones(6))
+    assert_allclose(squared, 0.5 * ((predicted - goal) ** 2).sum(1).mean())
+    assert_allclose(gradient, (predicted - goal) / 6)
+    # Only the batch's own targets are candidates: rows 0, 2 and 4.
+    unit = predicted / np.linalg.norm(predicted, axis=1, keepdims=True)
+    scores = unit @ (VALUES / np.linalg.norm(VALUES, axis=1, keepdims=True))[[0, 2, 4]].T / 0.5
+    logs = scores - np.log(np.exp(scores).sum(1, keepdims=True))
+    right = -logs[np.arange(6), [0, 1, 1, 2, 1, 0]]
+    value, _ = ContrastiveLoss(0.5)(predicted, targets, weights)
+    assert_allclose(value, np.average(right, weights=weights))
+
+
+def test_contrastive_loss_with_one_candidate_is_zero():
+    value, gradient = ContrastiveLoss()(*make_batch("one target"))
+    assert_allclose(value, 0, atol=1e-12)
+    assert_allclose(gradient, 0, atol=1e-12)
+
+
+def test_contrastive_loss_takes_a_small_temperature():
+    value, gradient = ContrastiveLoss(1e-4)(*make_batch("repeated"))
+    assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("temperature", [0, -1, float("nan")])
+def test_contrastive_loss_names_a_wrong_temperature(temperature):
+    with pytest.raises(ValueError, match=f"E301.*found {temperature}"):
+        ContrastiveLoss(temperature)
+
+
+def test_losses_agree_across_devices(loss, ops):
+    if ops.name == "numpy":
+        pytest.skip("compares CuPy with NumPy")
+    predicted, targets, weights = make_batch("repeated")
+    on_device = TargetBatch(ops.asarray2f(VALUES), ops.asarray2i(targets.rows))
+    value, gradient = loss(ops.asarray2f(predicted), on_device, ops.asarray1f(weights))
+    expected, expected_gradient = loss(predicted, targets, weights)
+    assert_allclose(value, expected, atol=1e-4)
+    assert_allclose(ops.to_numpy(gradient), expected_gradient, atol=1e-4)

@@ -1,0 +1,244 @@
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+import spacy
+import srsly
+from spacy.tokens import DocBin
+from spacy.training import Example
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
+from spacy.training.pretrain import pretrain
+from spacy.util import load_config
+from thinc.api import fix_random_seed, get_current_ops, set_current_ops
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+PRETRAIN = sorted((CONFIGS / "pretrain").glob("*.cfg"))
+TRAIN = sorted((CONFIGS / "train").glob("*.cfg"))
+TEXTCAT = CONFIGS / "train" / "textcat.cfg"
+FROZEN = {
+    "training.frozen_components": ["tok2vec"],
+    "training.annotating_components": ["tok2vec"],
+}
+SENTENCES = [
+    ("London is a warm city in May.", "good", "London"),
+    ("Nobody likes the rain of Leeds!", "bad", "Leeds"),
+    ("We had a fine day in Dover.", "good", "Dover"),
+    ("The train to Luton was cold and late.", "bad", "Luton"),
+]
+PIPE_CODE = """
+import sys
+import numpy
+import spacy
+
+if __name__ == "__main__":
+    nlp = spacy.load(sys.argv[1])
+    texts = ["London is warm.", " ", "A cold day in Leeds 🙂", "No"]
+    if "ner" in nlp.pipe_names:
+        texts.append("")
+    alone = [nlp(text) for text in texts]
+    for doc, other in zip(alone, nlp.pipe(texts, n_process=2, batch_size=2), strict=True):
+        assert doc.text == other.text
+        numpy.testing.assert_allclose(doc.tensor, other.tensor, atol=1e-5)
+        assert [ent.text for ent in doc.ents] == [ent.text for ent in other.ents]
+        assert doc.cats.keys() == other.cats.keys()
+        for label, score in doc.cats.items():
+            assert abs(other.cats[label] - score) < 1e-5
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _keep_ops():
+    # The callback use_blas of the configs changes them for the whole thread.
+    ops = get_current_ops()
+    yield
+    set_current_ops(ops)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    lines = [text for text, _, _ in SENTENCES]
+    (folder / "raw.txt").write_text("\n".join(lines * 3), encoding="utf8")
+    nlp = spacy.blank("en")
+    docs = [nlp.make_doc(text) for text in lines]
+    words = sorted({token.lower_ for doc in docs for token in doc})
+    table = numpy.random.default_rng(0).normal(size=(len(words), 8))
+    rows = [f"{word} {' '.join(f'{x:.4f}' for x in row)}" for word, row in zip(words, table)]
+    (folder / "glove.txt").write_text("\n".join(rows) + "\n", encoding="utf8")
+    for doc, (text, label, place) in zip(docs, SENTENCES):
+        doc.cats = {"good": float(label == "good"), "bad": float(label == "bad")}
+        start = text.index(place)
+        doc.set_ents([doc.char_span(start, start + len(place), label="PLACE")])
+    DocBin(docs=docs, store_user_data=True).to_disk(folder / "train.spacy")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights(data, tmp_path_factory):
+    return _pretrain(CONFIGS / "pretrain" / "cosine.cfg", data, tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module", params=TRAIN, ids=lambda path: path.stem)
+def trained(request, data, weights, tmp_path_factory):
+    """A config, with the folders of the pipelines trained without and with weights."""
+    folder = tmp_path_factory.mktemp(request.param.stem)
+    _train(request.param, data, folder / "plain")
+    _train(request.param, data, folder / "ours", weights)
+    return request.param, folder / "plain" / "model-last", folder / "ours" / "model-last"
+
+
+def _pretrain(path, data, output, **overrides):
+    config = load_config(
+        path,
+        overrides={
+            "paths.raw_text": str(data / "raw.txt"),
+            "paths.target_vectors": str(data / "glove.txt"),
+            "pretraining.max_epochs": 3,
+            "pretraining.batcher.size": 40,
+            "pretraining.optimizer.learn_rate.warmup_steps": 2,
+            **overrides,
+        },
+        interpolate=False,
+    )
+    pretrain(config.interpolate(), output)
+    return output / "model-last.bin"
+
+
+def _initialise(path, data, weights=None, **overrides):
+    config = load_config(
+        path,
+        overrides={
+            "paths.train": str(data / "train.spacy"),
+            "paths.dev": str(data / "train.spacy"),
+            "paths.init_weights": None if weights is None else str(weights),
+            "training.max_steps": 2,
+            "training.eval_frequency": 1,
+            **overrides,
+        },
+        interpolate=False,
+    )
+    return init_nlp(config)
+
+
+def _train(path, data, output, weights=None, **overrides):
+    nlp = _initialise(path, data, weights, **overrides)
+    output.mkdir(exist_ok=True)
+    train(nlp, output, stdout=io.StringIO(), stderr=io.StringIO())
+    return spacy.load(output / "model-last")
+
+
+def _get_loss(nlp, data):
+    fix_random_seed(0)  # the updates of NER draw from the global generator
+    docs = list(DocBin().from_disk(data / "train.spacy").get_docs(nlp.vocab))
+    examples = [Example(nlp.make_doc(doc.text), doc) for doc in docs]
+    losses = nlp.update(examples, drop=0.0, sgd=False)
+    return losses[nlp.pipe_names[-1]]
+
+
+def _get_params(model):
+    return [
+        node.get_param(name).copy()
+        for node in model.walk()
+        for name in node.param_names
+        if node.has_param(name)
+    ]
+
+
+def _same_params(first, second):
+    assert len(first) == len(second) > 0
+    return all(numpy.array_equal(a, b) for a, b in zip(first, second))
+
+
+def test_configs_are_all_here():
+    assert {path.stem for path in PRETRAIN} >= {"contrastive", "cosine", "squared_error"}
+    assert {path.stem for path in TRAIN} >= {"ner", "textcat", "textcat_multilabel"}
+
+
+@pytest.mark.parametrize("path", PRETRAIN, ids=lambda path: path.stem)
+def test_configs_pretrain_learns_and_its_weights_load(path, data, tmp_path):
+    weights = _pretrain(path, data, tmp_path)
+    losses = [row["epoch_loss"] for row in srsly.read_jsonl(tmp_path / "log.jsonl")]
+    assert len(losses) == 4  # three epochs and model-last
+    assert numpy.isfinite(losses).all() and losses[2] < losses[0]
+    plain = _get_params(_initialise(TEXTCAT, data).get_pipe("tok2vec").model)
+    model = _initialise(TEXTCAT, data, weights).get_pipe("tok2vec").model
+    loaded = _get_params(model)
+    assert _same_params(loaded, _get_params(model.copy().from_bytes(weights.read_bytes())))
+    assert not _same_params(loaded, plain)
+
+
+def test_configs_weights_change_the_scores(trained, data, tmp_path):
+    path, plain, ours = trained
+    again = _get_loss(_train(path, data, tmp_path), data)
+    plain, ours = spacy.load(plain), spacy.load(ours)
+    loss = _get_loss(plain, data)
+    assert again == loss  # one seed, one result
+    assert _get_loss(ours, data) != pytest.approx(loss, rel=1e-3)
+    first, second = plain("A warm day in Luton"), ours("A warm day in Luton")
+    assert first.tensor.shape == second.tensor.shape == (5, 96)
+    assert abs(first.tensor - second.tensor).max() > 0.01
+    if path.stem != "ner":
+        assert set(first.cats) == {"good", "bad"}
+        assert max(abs(first.cats[label] - second.cats[label]) for label in first.cats) > 1e-4
+
+
+@pytest.mark.parametrize("path", TRAIN, ids=lambda path: path.stem)
+def test_configs_frozen_tok2vec_keeps_its_weights(path, data, weights, tmp_path):
+    nlp = _train(path, data, tmp_path, weights, **FROZEN)
+    free = _initialise(path, data, weights)
+    task = nlp.pipe_names[-1]
+    assert _same_params(
+        _get_params(nlp.get_pipe("tok2vec").model), _get_params(free.get_pipe("tok2vec").model)
+    )
+    assert not _same_params(
+        _get_params(nlp.get_pipe(task).model), _get_params(free.get_pipe(task).model)
+    )
+    assert numpy.abs(nlp("London is cold.").tensor).max() > 0
+
+
+def test_configs_task_learns_from_a_frozen_tok2vec(data, weights, tmp_path):
+    steps = {"training.max_steps": 60, "training.eval_frequency": 60, "training.dropout": 0.0}
+    nlp = _train(TEXTCAT, data, tmp_path, weights, **FROZEN, **steps)
+    for text, label, _ in SENTENCES:
+        cats = nlp(text).cats
+        assert max(cats, key=cats.get) == label
+
+
+def test_configs_trained_pipeline_needs_no_weights_file(data, tmp_path):
+    weights = _pretrain(CONFIGS / "pretrain" / "cosine.cfg", data, tmp_path)
+    text = "Nobody likes Dover."
+    cats = _train(TEXTCAT, data, tmp_path / "train", weights)(text).cats
+    for path in tmp_path.glob("*.bin"):
+        path.unlink()
+    nlp = spacy.load(tmp_path / "train" / "model-last")
+    assert nlp(text).cats == cats
+    assert nlp.config["initialize"]["after_init"]["@callbacks"] == "spacy-charlm.load_weights.v1"
+
+
+def test_configs_empty_docs_and_two_processes(trained, tmp_path):
+    _, plain, _ = trained
+    nlp = spacy.load(plain)
+    assert [len(doc) for doc in nlp.pipe(["", ""])] == [0, 0]
+    assert nlp("").text == "" and nlp(" ").text == " "
+    script = tmp_path / "pipe.py"
+    script.write_text(PIPE_CODE, encoding="utf8")
+    # In a process of its own, so that a deadlock after a fork ends in an error.
+    args = [sys.executable, str(script), str(plain)]
+    result = subprocess.run(args, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+
+
+def test_configs_empty_doc_among_others(trained):
+    path, plain, _ = trained
+    nlp = spacy.load(plain)
+    texts = ["", "London is warm.", ""]
+    if path.stem != "ner" and nlp.config["components"][path.stem]["model"].get("use_reduce_max"):
+        pytest.xfail("spaCy's TextCatReduce with use_reduce_max raises on an empty Doc in a batch")
+    docs = list(nlp.pipe(texts))
+    assert [len(doc) for doc in docs] == [0, 4, 0]
+    assert docs[1].cats == pytest.approx(nlp(texts[1]).cats, abs=1e-5)
+    assert all(0 <= score <= 1 for doc in docs for score in doc.cats.values())

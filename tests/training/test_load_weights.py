@@ -1,0 +1,179 @@
+import random
+
+import numpy as np
+import pytest
+import spacy
+from numpy.testing import assert_array_equal
+from spacy.ml.models.multi_task import create_pretrain_vectors
+
+from spacy_charlm.card import CARD_ATTR, write_card
+from spacy_charlm.training.load_weights import create_load_weights_v1
+
+EMBED = {
+    "@architectures": "spacy-charlm.CharCNN.v1",
+    "width": 4,
+    "windows": [3],
+    "filters": [3],
+    "char_width": 3,
+    "char_rows": 40,
+    "rows": [7, 5],
+}
+SPACYS = {
+    "@architectures": "spacy.MultiHashEmbed.v2",
+    "width": 4,
+    "attrs": ["NORM", "SHAPE"],
+    "rows": [7, 5],
+    "include_static_vectors": False,
+}
+
+
+def make_nlp(config=None, **settings):
+    nlp = spacy.blank("en", config=config or {})
+    embed = settings if "@architectures" in settings else {**EMBED, **settings}
+    encode = {
+        "@architectures": "spacy.MaxoutWindowEncoder.v2",
+        "width": embed["width"],
+        "depth": 1,
+        "window_size": 1,
+        "maxout_pieces": 2,
+    }
+    tok2vec = {"@architectures": "spacy.Tok2Vec.v2", "embed": embed, "encode": encode}
+    nlp.add_pipe("tok2vec", config={"model": tok2vec})
+    nlp.add_pipe("sentencizer")
+    nlp.initialize()
+    return nlp
+
+
+@pytest.fixture(scope="module")
+def source():
+    return make_nlp()
+
+
+@pytest.fixture
+def path(tmp_path, source):
+    model = source.get_pipe("tok2vec").model
+    model.attrs[CARD_ATTR] = write_card(model, words=7, target={"name": "glove"})
+    path = tmp_path / "model-last.bin"
+    path.write_bytes(model.to_bytes())
+    return path
+
+
+def vectors(nlp):
+    return nlp("A cat.").tensor
+
+
+def test_load_weights_starts_from_them(path, source):
+    nlp = make_nlp()
+    assert not np.array_equal(vectors(nlp), vectors(source))
+    assert create_load_weights_v1(path)(nlp) is nlp
+    assert_array_equal(vectors(nlp), vectors(source))
+    model = nlp.get_pipe("tok2vec").model
+    assert model.attrs[CARD_ATTR] == source.get_pipe("tok2vec").model.attrs[CARD_ATTR]
+
+
+def test_load_weights_into_a_layer(tmp_path, source):
+    nlp = make_nlp()
+    embed = source.get_pipe("tok2vec").model.get_ref("embed")
+    (tmp_path / "embed.bin").write_bytes(embed.to_bytes())
+    create_load_weights_v1(tmp_path / "embed.bin", layer="embed")(nlp)
+    ours = nlp.get_pipe("tok2vec").model.get_ref("embed")
+    assert_array_equal(ours.predict([nlp("cat")])[0], embed.predict([nlp("cat")])[0])
+
+
+def test_load_weights_without_a_path():
+    nlp = make_nlp()
+    before = vectors(nlp)
+    create_load_weights_v1(None)(nlp)
+    create_load_weights_v1(None, component="nobody")(nlp)
+    assert_array_equal(vectors(nlp), before)
+
+
+def test_load_weights_waits_while_all_pipes_are_disabled(tmp_path):
+    nlp = make_nlp()
+    with nlp.select_pipes(enable=[]):
+        create_load_weights_v1(tmp_path / "missing.bin")(nlp)
+
+
+def test_load_weights_into_a_frozen_component(path, source):
+    nlp = make_nlp()
+    with nlp.select_pipes(disable=["tok2vec"]):
+        create_load_weights_v1(path)(nlp)
+    assert_array_equal(vectors(nlp), vectors(source))
+
+
+def test_load_weights_names_a_missing_file(path):
+    with pytest.raises(ValueError, match="E502.*model3.bin.*in that folder: model-last.bin"):
+        create_load_weights_v1(path.with_name("model3.bin"))(make_nlp())
+    with pytest.raises(ValueError, match="E502.*no folder"):
+        create_load_weights_v1(path.parent / "none" / "model3.bin")(make_nlp())
+    (path.parent / "folder").mkdir()
+    with pytest.raises(ValueError, match="E502"):
+        create_load_weights_v1(path.parent / "folder")(make_nlp())
+
+
+@pytest.mark.parametrize("component", ["textcat", "sentencizer"])
+def test_load_weights_names_a_wrong_component(path, component):
+    with pytest.raises(ValueError, match=rf"E504.*'{component}' is not one of \['tok2vec'\]"):
+        create_load_weights_v1(path, component=component)(make_nlp())
+
+
+def test_load_weights_names_a_wrong_layer(path):
+    with pytest.raises(ValueError, match="E505.*'embedding' is not one of.*'embed'"):
+        create_load_weights_v1(path, layer="embedding")(make_nlp())
+
+
+def test_load_weights_names_what_differs(path):
+    nlp = make_nlp(width=6, max_chars=20)
+    before = vectors(nlp)
+    match = (
+        r"E503.*model-last.bin(.|\n)*embed.width: weights 4, config 6\n  embed.max_chars: weights"
+    )
+    with pytest.raises(ValueError, match=match):
+        create_load_weights_v1(path)(nlp)
+    assert_array_equal(vectors(nlp), before)
+
+
+def test_load_weights_fails_where_init_tok2vec_would_be_ignored(path):
+    nlp = make_nlp({"initialize": {"init_tok2vec": "some.bin"}})
+    with pytest.raises(ValueError, match=r"E506.*some.bin"):
+        create_load_weights_v1(path)(nlp)
+    with pytest.raises(ValueError, match=r"E506.*some.bin"):
+        create_load_weights_v1(None)(nlp)
+
+
+def test_load_weights_of_spacys_own_pretraining(tmp_path):
+    """No card, and still checked."""
+    nlp = make_nlp(**SPACYS)
+    nlp.vocab.set_vector("cat", np.ones(3, dtype="float32"))
+    tok2vec = nlp.get_pipe("tok2vec").model
+    objective = create_pretrain_vectors(2, 4, "cosine")(nlp.vocab, tok2vec)
+    (tmp_path / "model0.bin").write_bytes(objective.get_ref("tok2vec").to_bytes())
+    other = make_nlp(**SPACYS)
+    create_load_weights_v1(tmp_path / "model0.bin")(other)
+    assert_array_equal(vectors(other), vectors(nlp))
+    with pytest.raises(ValueError, match="E503(.|\n)*weights 4, config 6"):
+        create_load_weights_v1(tmp_path / "model0.bin")(make_nlp(**{**SPACYS, "width": 6}))
+    with pytest.raises(ValueError, match="E503(.|\n)*number of layers"):
+        create_load_weights_v1(tmp_path / "model0.bin")(make_nlp())
+
+
+def test_load_weights_names_a_damaged_file(path):
+    """Whatever is cut or flipped: it loads, or the error is ours and names the file."""
+    data, rng, n_named = path.read_bytes(), random.Random(0), 0
+    nlp = make_nlp()
+    for i in range(60):
+        damaged = bytearray(data)
+        if i % 2:
+            damaged = damaged[: rng.randrange(len(damaged))]
+        else:
+            damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+        path.write_bytes(bytes(damaged))
+        try:
+            create_load_weights_v1(path)(nlp)
+        except ValueError as err:
+            assert str(err).count("[charlm E50") == 1 and "model-last.bin" in str(err)
+            n_named += 1
+        else:
+            assert i % 2 == 0  # a flipped digit of a number shows in nothing
+            nlp.get_pipe("tok2vec").model.from_bytes(data)
+    assert n_named > 40
