@@ -136,7 +136,7 @@ class Errors:
     )
     E304 = (
         "[charlm E304] Expected `{name}` of spacy-charlm.LMAO.v1 to be a block of its own with an "
-        '@misc name, but found {found!r}. Write for example: [pretraining.objective.{name}] and '
+        "@misc name, but found {found!r}. Write for example: [pretraining.objective.{name}] and "
         "below it the line @misc = ..."
     )
     E305 = (

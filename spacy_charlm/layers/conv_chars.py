@@ -1,6 +1,7 @@
 """Convolve the characters of each word and keep the strongest response of each filter."""
 
 from collections.abc import Callable
+from typing import cast
 
 from thinc.api import Model, glorot_uniform_init
 from thinc.types import Floats2d, Ragged
@@ -43,9 +44,9 @@ def forward(
 ) -> tuple[Floats2d, Callable[[Floats2d], Ragged]]:
     """Convolve and reduce; the bias is added to the maxima, which comes to the same."""
     nW = model.attrs["window"] // 2
-    W = model.get_param("W")
+    W = cast(Floats2d, model.get_param("W"))
     lengths = Xr.lengths
-    cols = model.ops.seq2col(Xr.dataXd, nW, lengths=lengths)  # (nC, window * nI)
+    cols = model.ops.seq2col(cast(Floats2d, Xr.dataXd), nW, lengths=lengths)  # (nC, window * nI)
     Y, which = max_rows(model.ops, model.ops.gemm(cols, W, trans2=True), lengths)
     Y = Y + model.get_param("b")
 

@@ -1,9 +1,10 @@
 """Embed characters and read each word with every convolution."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from thinc.api import Model, uniform_init
-from thinc.types import Floats2d, Ragged
+from thinc.types import Floats2d, Ints1d, Ragged
 
 from .conv_chars import ConvModel
 
@@ -35,10 +36,12 @@ def forward(
     model: EmbedModel, Xr: Ragged, is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], Ragged]]:
     """Look up, convolve, join."""
+    xp: Any = model.ops.xp
     E = model.get_param("E")
-    embedded = Ragged(E[Xr.dataXd], Xr.lengths)
+    chars = cast(Ints1d, Xr.dataXd)
+    embedded = Ragged(E[chars], Xr.lengths)
     results = [conv(embedded, is_train) for conv in model.layers]
-    Y = model.ops.xp.hstack([Yc for Yc, _ in results])
+    Y = xp.hstack([Yc for Yc, _ in results])
 
     def backprop(dY: Floats2d) -> Ragged:
         dX = model.ops.alloc2f(*embedded.dataXd.shape, dtype=dY.dtype)
@@ -48,9 +51,9 @@ def forward(
             dX += backprop_conv(model.ops.as_contig(dY[:, start:end])).dataXd
             start = end
         dE = model.ops.alloc2f(*E.shape, dtype=E.dtype)
-        model.ops.scatter_add(dE, Xr.dataXd, dX)
+        model.ops.scatter_add(dE, chars, dX)
         model.inc_grad("E", dE)
-        return Ragged(model.ops.alloc1i(len(Xr.dataXd)), Xr.lengths)
+        return Ragged(model.ops.alloc1i(len(chars)), Xr.lengths)
 
     return Y, backprop
 

@@ -42,13 +42,14 @@ def forward(
     cache: "WordCache", model: Tok2Vec, docs: Sequence[Doc], is_train: bool
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
     """Embed the distinct words, then copy them to their tokens."""
+    ops: Any = model.ops
     extract, layer = model.layers
     words = find_words(extract, docs, is_train)
     nO = model.get_dim("nO")
     if not len(words.keys):
         dtype = next((p.dtype for p in _parameters(layer)), "float32")
-        return [model.ops.alloc2f(0, nO, dtype=dtype) for _ in docs], lambda dYs: []
-    rows = model.ops.asarray1i(words.rows.astype("int32"))
+        return [ops.alloc2f(0, nO, dtype=dtype) for _ in docs], lambda dYs: []
+    rows = ops.asarray1i(words.rows.astype("int32"))
     if is_train:
         Y, backprop_words = layer(read_words(extract, words), is_train)
     else:
@@ -57,14 +58,14 @@ def forward(
     def backprop(dYs: list[Floats2d]) -> list[Doc]:
         if backprop_words is None:
             return []
-        dYt = model.ops.xp.concatenate(dYs)
-        dY = model.ops.alloc2f(*Y.shape, dtype=Y.dtype)
-        model.ops.scatter_add(dY, rows, dYt)
+        dYt = ops.xp.concatenate(dYs)
+        dY = ops.alloc2f(*Y.shape, dtype=Y.dtype)
+        ops.scatter_add(dY, rows, dYt)
         backprop_words(dY)
         return []
 
     ends = np.cumsum(words.lengths)[:-1].tolist()
-    return model.ops.xp.split(Y[rows], ends), backprop
+    return ops.xp.split(Y[rows], ends), backprop
 
 
 def init(model: Tok2Vec, X: list[Doc] | None = None, Y: list[Floats2d] | None = None) -> None:
@@ -109,7 +110,7 @@ class WordCache:
             return layer.predict(read_words(extract, words))
         with self._lock:
             self._check(extract, layer)
-            xp = layer.ops.xp
+            xp: Any = layer.ops.xp
             keys = words.keys.tolist()
             slots = np.array([self._slots.get(key, -1) for key in keys], dtype="int32")
             missing = np.flatnonzero(slots < 0)

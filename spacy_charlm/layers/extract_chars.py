@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, cast
 
 import numpy as np
 from spacy.attrs import ORTH, intify_attr
@@ -156,7 +157,7 @@ def find_words(model: ExtractModel, docs: Sequence[Doc], is_train: bool = False)
         ids[docs.hidden] = MASKED_ID
         hidden |= docs.hidden
     if is_train and model.attrs["include_static_vectors"]:
-        dropout: VectorsDropout = model._func.args[0]
+        dropout: VectorsDropout = cast(partial, model._func).args[0]
         hidden |= dropout(len(ids))
     keys = _hash_rows(ids, hidden)
     keys, first, rows = np.unique(keys, return_index=True, return_inverse=True)
@@ -171,7 +172,7 @@ def read_words(model: ExtractModel, words: WordBatch) -> CharBatch:
     words (WordBatch): The distinct words of a batch, or some of them.
     RETURNS (CharBatch): Arrays on the layer's device.
     """
-    ops = model.ops
+    ops: Any = model.ops
     chars, char_lengths = _read_chars(
         words, model.attrs["rows"], model.attrs["max_chars"], model.attrs["normalise"]
     )
@@ -199,10 +200,10 @@ def _hash_rows(ids: np.ndarray, flags: np.ndarray) -> np.ndarray:
 
 
 def _read_chars(
-    words: WordBatch, nV: int, max_chars: int, form: str
+    words: WordBatch, nV: int, max_chars: int, form: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     masked = words.ids[:, 0] == MASKED_ID
-    strings = words.vocab.strings if words.vocab is not None else {}
+    strings: Any = words.vocab.strings if words.vocab is not None else {}
     head, tail = max_chars - max_chars // 2, max_chars // 2
     texts = []
     for orth, is_masked in zip(words.ids[:, 0].tolist(), masked.tolist()):
@@ -226,7 +227,7 @@ def _read_chars(
 def _read_vectors(model: ExtractModel, words: WordBatch) -> Floats2d:
     if words.vocab is None or words.vocab.vectors.shape[1] == 0:
         raise ValueError(Errors.E405)
-    ops = model.ops
+    ops: Any = model.ops
     table = words.vocab.vectors
     values = ops.alloc2f(len(words.keys), table.shape[1])
     visible = np.flatnonzero(~words.vector_hidden)

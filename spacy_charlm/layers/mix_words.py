@@ -1,6 +1,7 @@
 """Mix the characters, the lexical attributes and the static vector of each word."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from thinc.api import Model
 from thinc.types import Floats2d, Ints2d, Ragged
@@ -43,9 +44,10 @@ def forward(
     model: MixModel, batch: CharBatch, is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], CharBatch]]:
     """Run every part on its own piece of the batch, then mix."""
+    xp: Any = model.ops.xp
     *parts, mix = model.layers
     results = [part(X, is_train) for part, X in zip(parts, _inputs(model, batch))]
-    Y, backprop_mix = mix(model.ops.xp.hstack([Yp for Yp, _ in results]), is_train)
+    Y, backprop_mix = mix(xp.hstack([Yp for Yp, _ in results]), is_train)
 
     def backprop(dY: Floats2d) -> CharBatch:
         if not len(dY):

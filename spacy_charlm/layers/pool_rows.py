@@ -1,6 +1,7 @@
 """Reduce each sequence of a ragged array to its maximum."""
 
 from collections.abc import Callable
+from typing import cast
 
 from thinc.api import Model, Ops
 from thinc.types import Floats2d, Ints1d, Ints2d, Ragged
@@ -22,7 +23,7 @@ def forward(
     model: Model[Ragged, Floats2d], Xr: Ragged, is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], Ragged]]:
     """Take the maximum, and remember where it stood."""
-    Y, which = max_rows(model.ops, Xr.dataXd, Xr.lengths)
+    Y, which = max_rows(model.ops, cast(Floats2d, Xr.dataXd), Xr.lengths)
 
     def backprop(dY: Floats2d) -> Ragged:
         return Ragged(backprop_max_rows(model.ops, dY, which, Xr.lengths), Xr.lengths)

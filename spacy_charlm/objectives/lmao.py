@@ -102,7 +102,7 @@ def forward(
 ) -> tuple[Prediction, Callable[[Floats2d], list[Doc]]]:
     """Hide words, encode the batch, predict at the rows that count."""
     tok2vec, head = model.layers
-    ops = model.ops
+    ops: Any = model.ops
     model.attrs["batches"] += is_train
     mask = masking(sum(len(doc) for doc in docs))
     batch = target(ops, docs)
@@ -180,7 +180,8 @@ def _check_gradients(model: ObjectiveModel, docs: Sequence[Doc]) -> None:
     for node in model.walk():
         for name in node.grad_names:
             # A sum is finite only if every summand is, and needs no array of its own.
-            if not np.isfinite(float(node.get_grad(name).sum())):
+            gradient: Any = node.get_grad(name)
+            if not np.isfinite(float(gradient.sum())):
                 raise ValueError(_diverged(model, docs, f"a gradient of {node.name}.{name}"))
 
 

@@ -1,5 +1,7 @@
 """Distances between predicted and target vectors, each with the gradient that belongs to it."""
 
+from typing import Any
+
 from thinc.api import get_array_module
 from thinc.types import Floats1d, Floats2d
 
@@ -19,7 +21,7 @@ class CosineLoss:
         unit = _unit(targets.values)[targets.rows[:, 0]]
         length = _length(predicted)
         cosine = (predicted * unit).sum(axis=1, keepdims=True) / length
-        share = (weights / weights.sum()).reshape(-1, 1)
+        share = _share(weights)
         gradient = (predicted * (cosine / length) - unit) * (share / length)
         return float((share * (1 - cosine)).sum()), gradient
 
@@ -35,8 +37,9 @@ class SquaredErrorLoss:
     ) -> tuple[float, Floats2d]:
         """Compute the loss and its gradient: see `types.Loss`."""
         difference = predicted - targets.values[targets.rows[:, 0]]
-        gradient = difference * (weights / weights.sum()).reshape(-1, 1)
-        return float(0.5 * (gradient * difference).sum()), gradient
+        gradient = difference * _share(weights)
+        distance: Any = gradient * difference
+        return float(0.5 * distance.sum()), gradient
 
 
 class ContrastiveLoss:
@@ -70,13 +73,17 @@ class ContrastiveLoss:
         right = scores[rows, index]
         probs = xp.exp(scores, out=scores)
         total = probs.sum(axis=1, keepdims=True)
-        share = (weights / weights.sum()).reshape(-1, 1)
+        share = _share(weights)
         loss = float((share[:, 0] * (xp.log(total[:, 0]) - right)).sum())
         probs *= share / total
         probs[rows, index] -= share[:, 0]
         d_direction = (probs @ unit) / self.temperature
         along = (d_direction * direction).sum(axis=1, keepdims=True)
         return loss, (d_direction - along * direction) / length
+
+
+def _share(weights: Any) -> Floats2d:
+    return (weights / weights.sum()).reshape(-1, 1)
 
 
 def _length(X: Floats2d) -> Floats2d:
