@@ -1,6 +1,7 @@
 """Write a copy of a pretraining config whose objective is spaCy's own PretrainVectors.
 
-Optimizer, schedule, dropout, batches and text stay as they are. The vectors to predict are those of
+Optimizer, schedule, dropout, batches and text stay as they are. The head has spaCy's default size,
+since PretrainVectors knows no head without a hidden layer (hidden_size = 0 in ours). The vectors to predict are those of
 `initialize.vectors` (paths.vectors): spaCy's objective reads them from the vocab.
 """
 
@@ -16,14 +17,15 @@ def main(
     config: Annotated[Path, typer.Argument(help="Pretraining config", exists=True)],
     output: Annotated[Path, typer.Argument(help="File to write")],
     loss: Annotated[str, typer.Option(help="cosine or L2")] = "cosine",
+    hidden_size: Annotated[int, typer.Option(help="Width of the head")] = 300,
+    maxout_pieces: Annotated[int, typer.Option(help="Pieces of the head")] = 3,
 ) -> None:
     """Swap the block [pretraining.objective]."""
     copy = load_config(config)
-    objective = copy["pretraining"]["objective"]
     copy["pretraining"]["objective"] = {
         "@architectures": "spacy.PretrainVectors.v1",
-        "maxout_pieces": objective["maxout_pieces"],
-        "hidden_size": objective["hidden_size"],
+        "maxout_pieces": maxout_pieces,
+        "hidden_size": hidden_size,
         "loss": loss,
     }
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -204,6 +204,12 @@ class Errors:
         "instead, or add the [pretraining] block with which the weights were made."
     )
 
+    E507 = (
+        "[charlm E507] Expected `learn_rate_scale` of zero or more and the optimizer {expected}, "
+        "which alone knows it, but found {scale} and {found}. Set @optimizers in "
+        "[training.optimizer] to {expected}, whose settings are those of Adam.v1."
+    )
+
     # E6xx: commands and optional packages (cli/, compat.py, evaluation/, plots/)
     E601 = (
         "[charlm E601] {what} needs the package '{package}', which is not installed. "

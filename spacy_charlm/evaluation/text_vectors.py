@@ -67,7 +67,7 @@ def encode_items(
     texts, starts = np.unique(items.text_of[order], return_index=True)
     rows_of = dict(zip(texts.tolist(), np.split(order, starts[1:])))
     sums: dict[str, np.ndarray] = {}
-    counts = {name: np.zeros(len(items)) for name in encoders}
+    counts = {name: np.zeros(len(items), dtype="float32") for name in encoders}
     progress = Progress(what, len(texts))
     done = False
     try:

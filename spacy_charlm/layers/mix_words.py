@@ -12,6 +12,7 @@ MixModel = Model[CharBatch, Floats2d]
 
 
 def mix_words(
+    nO: int,
     chars: Model[Ragged, Floats2d],
     attrs: Sequence[Model[Ints2d, Floats2d]],
     vectors: Model[Floats2d, Floats2d] | None,
@@ -19,6 +20,7 @@ def mix_words(
 ) -> MixModel:
     """Join what is known of each word and reduce it to the width of the word vectors.
 
+    nO (int): Width of the word vectors.
     chars (Model[Ragged, Floats2d]): From the characters of the words.
     attrs (Sequence[Model[Ints2d, Floats2d]]): From lexical attributes (nW, nA), one each.
     vectors (Optional[Model[Floats2d, Floats2d]]): From static vectors (nW, nM).
@@ -34,7 +36,7 @@ def mix_words(
         "mix_words",
         forward,
         init=init,
-        dims={"nO": mix.get_dim("nO")},
+        dims={"nO": nO},
         layers=[*layers, mix],
         attrs={"n_attrs": len(attrs)},
     )

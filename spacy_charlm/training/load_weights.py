@@ -9,10 +9,16 @@ from thinc.api import Model
 
 from ..card import compare_weights, name_damage, read_card, read_weights
 from ..errors import Errors
+from .optimizer import scale_learn_rate
+
+ADAM = "spacy-charlm.Adam.v1"
 
 
 def create_load_weights_v1(
-    path: Path | None = None, component: str = "tok2vec", layer: str = ""
+    path: Path | None = None,
+    component: str = "tok2vec",
+    layer: str = "",
+    learn_rate_scale: float = 1.0,
 ) -> Callable[[Language], Language]:
     """Create a callback that loads pretrained weights once the pipeline is initialised.
 
@@ -25,6 +31,9 @@ def create_load_weights_v1(
         loads nothing: the weights stay random.
     component (str): Name of the component that receives the weights.
     layer (str): Name of the layer inside its model, such as "tok2vec"; empty for the whole model.
+    learn_rate_scale (float): Factor on the learning rate of what was loaded, so that new layers
+        can learn fast and pretrained ones slowly; needs the optimizer `spacy-charlm.Adam.v1`.
+        Recommended values: 0.05 to 1.
     RETURNS (Callable[[Language], Language]): The callback.
     RAISES (ValueError): When the callback runs, if the weights are missing, damaged or do not fit.
     """
@@ -32,7 +41,11 @@ def create_load_weights_v1(
     def load_weights(nlp: Language) -> Language:
         _check_init_tok2vec(nlp)
         if path is not None and nlp.pipe_names:
-            load_into(_find_layer(nlp, component, layer), Path(path))
+            model = _find_layer(nlp, component, layer)
+            load_into(model, Path(path))
+            if learn_rate_scale != 1.0:
+                _check_optimizer(nlp, learn_rate_scale)
+                scale_learn_rate(model, learn_rate_scale)
         return nlp
 
     return load_weights
@@ -77,6 +90,12 @@ def _find_layer(nlp: Language, component: str, layer: str) -> Model:
             Errors.E505.format(layer=layer, component=component, names=model.ref_names)
         )
     return model.get_ref(layer)
+
+
+def _check_optimizer(nlp: Language, scale: float) -> None:
+    optimizer = nlp.config["training"].get("optimizer", {}).get("@optimizers")
+    if scale < 0 or optimizer != ADAM:
+        raise ValueError(Errors.E507.format(scale=scale, found=optimizer, expected=ADAM))
 
 
 def _check_init_tok2vec(nlp: Language) -> None:

@@ -1,9 +1,22 @@
-"""Adam whose schedules advance by themselves."""
+"""Adam whose schedules advance by themselves, and which lets pretrained layers learn slowly."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from thinc.api import Optimizer
+from thinc.api import Model, Optimizer
+
+# An optimizer sees the id of a layer and never the layer; `spacy train` makes its optimizer after
+# the pipeline is initialised, so what is said there of a layer has to wait here. Ids are unique.
+_LEARN_RATE_SCALES: dict[int, float] = {}
+
+
+def scale_learn_rate(layer: Model, scale: float) -> None:
+    """Let a layer and all within it learn at another rate than the rest.
+
+    layer (Model): Such as a pretrained tok2vec.
+    scale (float): Factor on the learning rate of every `spacy-charlm.Adam.v1`.
+    """
+    _LEARN_RATE_SCALES.update((node.id, scale) for node in layer.walk())
 
 
 class SelfSteppingOptimizer(Optimizer):
@@ -11,6 +24,7 @@ class SelfSteppingOptimizer(Optimizer):
 
     `spacy pretrain` never calls `step_schedules`, so that a learning rate which warms up from zero
     stays there for ever. Here the next update, told by a parameter that comes round again, does.
+    Layers named to `scale_learn_rate` learn at their own rate.
     """
 
     def __init__(self, learn_rate: Any, **settings: Any) -> None:
@@ -22,7 +36,8 @@ class SelfSteppingOptimizer(Optimizer):
         if self.nr_update[key] > self._steps:
             self._steps = self.nr_update[key]
             super().step_schedules()
-        return super().__call__(key, weights, gradient, **kwargs)
+        scale = kwargs.pop("lr_scale", 1.0) * _LEARN_RATE_SCALES.get(key[0], 1.0)
+        return super().__call__(key, weights, gradient, lr_scale=scale, **kwargs)
 
     def step_schedules(self) -> None:
         """Do nothing: `spacy train` calls this after each update, which has stepped already."""

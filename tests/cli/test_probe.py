@@ -16,7 +16,7 @@ def run(tmp_path, *arguments):
     (tmp_path / "vectors.txt").write_text("good 1 2\nbad 3 1\nfilm 0 1\n", encoding="utf8")
     fixed = [
         "probe",
-        str(tmp_path / "config.cfg"),
+        str(CONFIG),
         "none",
         "--train",
         str(tmp_path / "train.jsonl"),

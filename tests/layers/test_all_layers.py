@@ -115,12 +115,12 @@ class Case:
 def make_mix():
     chars = embed_chars(3, 20, [conv_chars(4, 3, 3)])
     hashes = [HashEmbed(4, 6, column=i, seed=i + 1) for i in range(2)]
-    return mix_words(chars, hashes, Linear(2), Maxout(5, 14, nP=3, normalize=True))
+    return mix_words(5, chars, hashes, Linear(2), Maxout(5, 14, nP=3, normalize=True))
 
 
 def make_embed():
     chars = embed_chars(3, 40, [conv_chars(4, 3, 3)])
-    mix = mix_words(chars, [HashEmbed(4, 6, column=0, seed=1)], None, Maxout(5, 8, nP=2))
+    mix = mix_words(5, chars, [HashEmbed(4, 6, column=0, seed=1)], None, Maxout(5, 8, nP=2))
     return embed_words(extract_chars(attrs=["NORM"], rows=40), mix)
 
 

@@ -5,9 +5,11 @@ import pytest
 import spacy
 from numpy.testing import assert_array_equal
 from spacy.ml.models.multi_task import create_pretrain_vectors
+from thinc.api import Adam
 
 from spacy_charlm.card import CARD_ATTR, write_card
 from spacy_charlm.training.load_weights import create_load_weights_v1
+from spacy_charlm.training.optimizer import create_adam_v1
 
 EMBED = {
     "@architectures": "spacy-charlm.CharCNN.v1",
@@ -177,3 +179,24 @@ def test_load_weights_names_a_damaged_file(path):
             assert i % 2 == 0  # a flipped digit of a number shows in nothing
             nlp.get_pipe("tok2vec").model.from_bytes(data)
     assert n_named > 40
+
+
+def test_load_weights_scales_the_learning_rate(path):
+    ours = {"training": {"optimizer": {"@optimizers": "spacy-charlm.Adam.v1"}}}
+    nlp = make_nlp(config=ours)
+    create_load_weights_v1(path, learn_rate_scale=0.0)(nlp)
+    before = vectors(nlp)
+    model = nlp.get_pipe("tok2vec").model
+    docs = [nlp.make_doc("A cat sat.")]
+    for optimizer, moves in ((create_adam_v1(), False), (Adam(), True)):
+        Y, backprop = model.begin_update(docs)
+        backprop(Y)
+        model.finish_update(optimizer)
+        assert np.array_equal(vectors(nlp), before) is not moves
+
+
+@pytest.mark.parametrize("scale, name", [(0.1, "Adam.v1"), (-1.0, "spacy-charlm.Adam.v1")])
+def test_load_weights_refuses_a_scale_without_effect(path, scale, name):
+    nlp = make_nlp(config={"training": {"optimizer": {"@optimizers": name}}})
+    with pytest.raises(ValueError, match=r"E507\].*learn_rate_scale"):
+        create_load_weights_v1(path, learn_rate_scale=scale)(nlp)

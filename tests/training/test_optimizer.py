@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from thinc.api import Linear, Model, warmup_linear
 
-from spacy_charlm.training.optimizer import create_adam_v1
+from spacy_charlm.training.optimizer import create_adam_v1, scale_learn_rate
 
 
 def make_model():
@@ -53,3 +53,15 @@ def test_adam_passes_its_settings_on():
     assert (optimizer.eps, optimizer.grad_clip) == (1e-4, 2.0)
     assert optimizer.L2_is_weight_decay is False and optimizer.averages is None
     assert create_adam_v1().averages == {}
+
+
+def test_adam_lets_a_layer_learn_slowly():
+    model = make_model()
+    for layer in model.layers:
+        layer.initialize()
+    scale_learn_rate(model.layers[1], 0.25)
+    before = [layer.get_param("W").copy() for layer in model.layers]
+    update(model, create_adam_v1(0.1), [0, 1])
+    steps = [w - layer.get_param("W") for w, layer in zip(before, model.layers)]
+    np.testing.assert_allclose(steps[0], 0.1, rtol=1e-4)
+    np.testing.assert_allclose(steps[1], 0.025, rtol=1e-4)
