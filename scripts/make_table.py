@@ -135,7 +135,7 @@ def draw_curves(runs: Runs, path: Path, title: str) -> None:
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(length=0)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 * len(panels), frameon=False)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     figure.savefig(path, dpi=150)

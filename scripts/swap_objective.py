@@ -1,8 +1,9 @@
 """Write a copy of a pretraining config whose objective is spaCy's own PretrainVectors.
 
 Optimizer, schedule, dropout, batches and text stay as they are. The head has spaCy's default size,
-since PretrainVectors knows no head without a hidden layer (hidden_size = 0 in ours). The vectors to predict are those of
-`initialize.vectors` (paths.vectors): spaCy's objective reads them from the vocab.
+since PretrainVectors knows no head without a hidden layer (hidden_size = 0 in ours). The vectors to
+predict are those of `initialize.vectors` (paths.vectors): spaCy's objective reads them from the
+vocab.
 """
 
 from pathlib import Path

@@ -1,0 +1,53 @@
+"""A text classifier for few labels: the mean over the text, standardised, and a linear layer."""
+
+from functools import partial
+
+from spacy.ml.models.textcat import NEG_VALUE, resize_and_set_ref
+from spacy.tokens import Doc
+from thinc.api import (
+    Linear,
+    Logistic,
+    Model,
+    Softmax,
+    chain,
+    list2ragged,
+    reduce_mean,
+    resizable,
+)
+from thinc.layers.resizable import resize_linear_weighted
+from thinc.types import Floats2d
+
+from ..layers.standardise import standardise
+from ..types import Tok2Vec
+
+
+def build_textcat_mean_v1(
+    tok2vec: Tok2Vec, exclusive_classes: bool, nO: int | None = None
+) -> Model[list[Doc], Floats2d]:
+    """Classify the mean of a text's vectors, standardised, with one linear layer.
+
+    It has hardly a parameter of its own to overfit: what it knows is in the tok2vec. Averaged
+    vectors of texts differ by a small part of their length, which the standardisation sets free;
+    without it the linear layer needs thousands of updates to find the difference. For pretrained
+    weights and some hundred to some thousand labels; `spacy.TextCatEnsemble.v2` is for more.
+
+    tok2vec (Model[List[Doc], List[Floats2d]]): The tok2vec, or a listener.
+    exclusive_classes (bool): Whether a text has exactly one class.
+    nO (Optional[int]): Number of classes, set by the component.
+    RETURNS (Model[List[Doc], Floats2d]): The model of a textcat component.
+
+    Shapes: nD Docs -> scores (nD, nO)
+    """
+    width = tok2vec.maybe_get_dim("nO")
+    fill: dict[str, float] = {"b": NEG_VALUE if exclusive_classes else 0, "W": 0}
+    output = Softmax(nO=nO, nI=width) if exclusive_classes else Linear(nO=nO, nI=width)
+    scores = resizable(output, resize_layer=partial(resize_linear_weighted, fill_defaults=fill))
+    layers: list[Model] = [tok2vec, list2ragged(), reduce_mean(), standardise(width), scores]
+    model: Model = chain(*layers) if exclusive_classes else chain(*layers, Logistic())
+    model.set_ref("tok2vec", tok2vec)
+    model.set_ref("output_layer", output)
+    model.attrs["resize_output"] = partial(resize_and_set_ref, resizable_layer=scores)
+    model.attrs["multi_label"] = not exclusive_classes
+    if nO is not None:
+        model.set_dim("nO", nO)
+    return model
