@@ -36,9 +36,7 @@ import spacy
 
 if __name__ == "__main__":
     nlp = spacy.load(sys.argv[1])
-    texts = ["London is warm.", " ", "A cold day in Leeds 🙂", "No"]
-    if "ner" in nlp.pipe_names:
-        texts.append("")
+    texts = ["", "London is warm.", " ", "A cold day in Leeds 🙂", "No"]
     alone = [nlp(text) for text in texts]
     for doc, other in zip(alone, nlp.pipe(texts, n_process=2, batch_size=2), strict=True):
         assert doc.text == other.text
@@ -46,7 +44,8 @@ if __name__ == "__main__":
         assert [ent.text for ent in doc.ents] == [ent.text for ent in other.ents]
         assert doc.cats.keys() == other.cats.keys()
         for label, score in doc.cats.items():
-            assert abs(other.cats[label] - score) < 1e-5
+            # spaCy gives an empty Doc zeros where no Doc of its batch has words
+            assert not len(doc) or abs(other.cats[label] - score) < 1e-5
 """
 
 
@@ -233,11 +232,9 @@ def test_configs_empty_docs_and_two_processes(trained, tmp_path):
 
 
 def test_configs_empty_doc_among_others(trained):
-    path, plain, _ = trained
+    _, plain, _ = trained
     nlp = spacy.load(plain)
     texts = ["", "London is warm.", ""]
-    if path.stem != "ner" and nlp.config["components"][path.stem]["model"].get("use_reduce_max"):
-        pytest.xfail("spaCy's TextCatReduce with use_reduce_max raises on an empty Doc in a batch")
     docs = list(nlp.pipe(texts))
     assert [len(doc) for doc in docs] == [0, 4, 0]
     assert docs[1].cats == pytest.approx(nlp(texts[1]).cats, abs=1e-5)

@@ -96,7 +96,9 @@ def build_char_cnn_v1(
     vectors = Linear(nO=width) if include_static_vectors else None
     nI = sum(filters) + width * (len(hashes) + include_static_vectors)
     mix = Maxout(width, nI, nP=3, normalize=True, dropout=0.0)
-    model = embed_words(extract, mix_words(width, chars, hashes, vectors, mix), cache_size=cache_size)
+    model = embed_words(
+        extract, mix_words(width, chars, hashes, vectors, mix), cache_size=cache_size
+    )
     model.attrs["reads_masks"] = True
     model.attrs["architecture"] = "spacy-charlm.CharCNN.v1"
     model.attrs["settings"] = {

@@ -41,7 +41,9 @@ def build_textcat_mean_v1(
     width = tok2vec.maybe_get_dim("nO")
     fill: dict[str, float] = {"b": NEG_VALUE if exclusive_classes else 0, "W": 0}
     output = Softmax(nO=nO, nI=width) if exclusive_classes else Linear(nO=nO, nI=width)
-    scores = resizable(output, resize_layer=partial(resize_linear_weighted, fill_defaults=fill))
+    scores: Model = resizable(
+        output, resize_layer=partial(resize_linear_weighted, fill_defaults=fill)
+    )
     layers: list[Model] = [tok2vec, list2ragged(), reduce_mean(), standardise(width), scores]
     model: Model = chain(*layers) if exclusive_classes else chain(*layers, Logistic())
     model.set_ref("tok2vec", tok2vec)

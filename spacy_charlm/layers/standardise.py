@@ -1,6 +1,7 @@
 """Bring each dimension to mean zero and variance one, as seen over the batches so far."""
 
 from collections.abc import Callable
+from typing import Any
 
 from thinc.api import Model
 from thinc.types import Floats2d
@@ -38,7 +39,8 @@ def forward(
 ) -> tuple[Floats2d, Callable[[Floats2d], Floats2d]]:
     """Standardise, then let the statistics follow the batch."""
     mean, variance, batches = (model.get_param(name) for name in ("mean", "variance", "batches"))
-    deviation = model.ops.xp.sqrt(variance + EPSILON)
+    xp: Any = model.ops.xp
+    deviation = xp.sqrt(variance + EPSILON)
     Y = (X - mean) / deviation
     if is_train and len(X) > 1:
         rate = 1.0 / (float(batches[0]) + 1.0)
