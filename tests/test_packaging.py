@@ -27,6 +27,14 @@ PLAIN_EMBED = {
     "rows": [100],
     "include_static_vectors": False,
 }
+POOLING = {
+    "@architectures": "spacy.TextCatReduce.v1",
+    "exclusive_classes": True,
+    "use_reduce_first": False,
+    "use_reduce_last": False,
+    "use_reduce_max": False,
+    "use_reduce_mean": True,
+}
 LOADER = {
     "@callbacks": "spacy-charlm.load_weights.v1",
     "path": "/no/such/machine/model-last.bin",
@@ -52,6 +60,9 @@ def _make_config(embed=EMBED, use_blas=True, loader=LOADER):
     config = load_config(ROOT / "configs" / "train" / "textcat.cfg", interpolate=False)
     config["components"]["tok2vec"]["model"]["embed"] = dict(embed)
     config["components"]["tok2vec"]["model"]["encode"]["depth"] = 1
+    # spaCy's own, so that each part of ours is asked for on its own account
+    listener = config["components"]["textcat"]["model"]["tok2vec"]
+    config["components"]["textcat"]["model"] = {**POOLING, "tok2vec": listener}
     config["initialize"]["after_init"] = None
     if not use_blas:
         config["nlp"]["before_creation"] = None

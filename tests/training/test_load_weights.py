@@ -3,7 +3,7 @@ import random
 import numpy as np
 import pytest
 import spacy
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from spacy.ml.models.multi_task import create_pretrain_vectors
 from thinc.api import Adam
 
@@ -79,7 +79,8 @@ def test_load_weights_into_a_layer(tmp_path, source):
     (tmp_path / "embed.bin").write_bytes(embed.to_bytes())
     create_load_weights_v1(tmp_path / "embed.bin", layer="embed")(nlp)
     ours = nlp.get_pipe("tok2vec").model.get_ref("embed")
-    assert_array_equal(ours.predict([nlp("cat")])[0], embed.predict([nlp("cat")])[0])
+    # The two may hold different ops, so they agree up to the rounding of a matrix product.
+    assert_allclose(ours.predict([nlp("cat")])[0], embed.predict([nlp("cat")])[0], rtol=1e-5)
 
 
 def test_load_weights_without_a_path():
