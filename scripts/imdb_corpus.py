@@ -1,4 +1,4 @@
-"""Split the labelled IMDB reviews as ../shared/data says and write them as .spacy files.
+"""Split the labelled IMDB reviews into train, early stopping and figures, as .spacy files.
 
 After a shuffle with a seed, the first reviews are the labelled training set (train.spacy). The
 last 10,000 are the development part: early stopping sees its first 1,000 (stop.spacy), figures are
