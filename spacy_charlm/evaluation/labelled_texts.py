@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import srsly
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
 from ..errors import Errors
-from ..training.read_texts import read_lines
+from ..training.read_texts import read_json, read_lines
 
 FORMATS = (".jsonl", ".jsonl.gz", ".spacy")
 TASKS = ("cats", "ents", "tag", "pos")
@@ -121,10 +120,7 @@ def _read_records(path: Path) -> Iterator[tuple[str, str]]:
     for number, line in read_lines(path):
         if not line.strip():
             continue
-        try:
-            record = srsly.json_loads(line)
-        except ValueError as err:
-            raise ValueError(Errors.E106.format(path=path, line=number, reason=err)) from err
+        record = read_json(line, path, number)
         problem = _find_problem(record)
         if problem:
             raise ValueError(Errors.E614.format(path=path, line=number, found=problem))

@@ -51,7 +51,8 @@ def create_lmao_v1(
     target (Target): What is predicted, such as `spacy-charlm.StaticVectors.v1`.
     loss (Loss): The distance, such as `spacy-charlm.CosineLoss.v1`.
     masking (Masking): What is hidden, such as `spacy-charlm.WordMasking.v1`.
-    hidden_size (int): Width of the head's hidden layer. Recommended value: 300.
+    hidden_size (int): Width of the head's hidden layer; 0 for a linear head, which makes averages
+        of the tok2vec's vectors more telling. Recommended values: 0 for texts, 300 for tokens.
     maxout_pieces (int): Pieces of the head's maxout. Recommended value: 3.
     RETURNS (Callable[[Vocab, Model], Model]): Builds the model that `spacy pretrain` trains.
 

@@ -107,11 +107,23 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise ValueError(Errors.E109.format(path=path, line=number, reason=err)) from err
 
 
-def _read_record(line: str, path: Path, number: int) -> Text:
+def read_json(line: str, path: Path, number: int) -> Any:
+    """Read a line as JSON.
+
+    line (str): The line.
+    path (Path): The file and
+    number (int): the line's number in it, for the error.
+    RETURNS (Any): What it holds.
+    RAISES (ValueError): If it is not JSON.
+    """
     try:
-        record = srsly.json_loads(line)
+        return srsly.json_loads(line)
     except ValueError as err:
         raise ValueError(Errors.E106.format(path=path, line=number, reason=err)) from err
+
+
+def _read_record(line: str, path: Path, number: int) -> Text:
+    record = read_json(line, path, number)
     problem = _find_problem(record)
     if problem:
         raise ValueError(Errors.E107.format(path=path, line=number, found=problem))
