@@ -1,6 +1,9 @@
 """What travels with weights: a description inside the file, and the comparison with a model."""
 
+import gc
+import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,7 +16,11 @@ from thinc.api import Model
 from .errors import Errors
 
 CARD_ATTR = "charlm_card"
+# Says a second time that there is a digest, so that damage to the one shows by the other.
+DIGESTED = "has_digest"
 PACKAGES = ("spacy-charlm", "spacy", "thinc", "numpy")
+_DIGEST = re.compile(rb'"digest": "([0-9a-f]{64})"')
+_NO_DIGEST = b'"digest": "' + b"0" * 64 + b'"'
 
 
 def write_card(tok2vec: Model, **facts: Any) -> str:
@@ -44,6 +51,33 @@ def read_card(weights: dict[str, Any]) -> dict[str, Any] | None:
     return None if packed is None else json.loads(srsly.msgpack_loads(packed))
 
 
+def complete_card(data: bytes, facts: dict[str, Any]) -> bytes:
+    """Add facts to the card inside weights, and a digest of the whole.
+
+    data (bytes): Weights with a card, as `Model.to_bytes` wrote them.
+    facts (Dict[str, Any]): JSON-like values.
+    RETURNS (bytes): The weights; `read_weights` finds every changed bit of them.
+    """
+    weights = srsly.msgpack_loads(data)
+    card = {**(read_card(weights) or {}), **facts, "digest": "0" * 64, DIGESTED: True}
+    weights["attrs"][0][CARD_ATTR] = srsly.msgpack_dumps(json.dumps(card))
+    data = srsly.msgpack_dumps(weights)
+    digest = hashlib.sha256(data).hexdigest()
+    return data.replace(_NO_DIGEST, f'"digest": "{digest}"'.encode(), 1)
+
+
+def _check_digest(data: bytes) -> None:
+    """Compare weights with the digest on their card; those of `spacy pretrain` have none."""
+    found = _DIGEST.findall(data)
+    if not found and f'"{DIGESTED}"'.encode() not in data:
+        return
+    if len(found) == 1 and hashlib.sha256(_DIGEST.sub(_NO_DIGEST, data)).hexdigest() == (
+        found[0].decode()
+    ):
+        return
+    raise ValueError("the digest on its card is not that of its content: cut short or damaged")
+
+
 def read_weights(data: bytes, source: str) -> dict[str, Any]:
     """Unpack the bytes of a weights file, without loading them into a model.
 
@@ -53,6 +87,7 @@ def read_weights(data: bytes, source: str) -> dict[str, Any]:
     RAISES (ValueError): If the bytes are not the weights of a thinc model.
     """
     with name_damage(source):
+        _check_digest(data)
         weights = srsly.msgpack_loads(data)
         nodes, attrs, params = weights["nodes"], weights["attrs"], weights["params"]
         if not nodes or not len(nodes) == len(attrs) == len(params):
@@ -69,8 +104,18 @@ def name_damage(source: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, LookupError, TypeError, AttributeError, SyntaxError) as err:
-        raise ValueError(Errors.E501.format(path=source, reason=err)) from err
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        SyntaxError,
+        OverflowError,
+        MemoryError,
+        RecursionError,
+    ) as err:
+        gc.enable()  # srsly leaves it off where msgpack fails
+        raise ValueError(Errors.E501.format(path=source, reason=err or type(err))) from err
 
 
 def compare_weights(weights: dict[str, Any], model: Model) -> list[str]:

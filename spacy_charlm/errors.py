@@ -210,6 +210,41 @@ class Errors:
         "[training.optimizer] to {expected}, whose settings are those of Adam.v1."
     )
 
+    # E52x: files and checkpoints (training/)
+    E520 = (
+        "[charlm E520] Expected to write '{path}', but it cannot be done ({reason}). Make room or "
+        "set permissions, or give another folder. What was there is as it was."
+    )
+    E521 = (
+        "[charlm E521] Expected a whole checkpoint at '{path}', but found something else: {reason}."
+    )
+    E522 = (
+        "[charlm E522] Expected a checkpoint to resume from in '{path}', but found none. Leave out "
+        "--resume to begin, or give the output folder of the run that was stopped."
+    )
+    E523 = "Remove {name} to resume from the one before it ({older})."
+    E524 = (
+        "[charlm E524] The checkpoint does not fit the model:\n{lines}\n"
+        "Resume with the config with which the run began."
+    )
+    E525 = (
+        "[charlm E525] Expected an output folder without a pretraining in it, but found one in "
+        "'{path}'. Add --resume to go on with it, or give another folder."
+    )
+    E526 = (
+        "[charlm E526] The run that wrote {path} was made of something else:\n{lines}\nResume it "
+        "with its own config and texts. To go on from its weights with others, begin in a new "
+        "folder with --init and its model-last.bin."
+    )
+    E527 = (
+        "[charlm E527] Expected at least one Doc in the corpus of [pretraining], but it gave none. "
+        "Check its path and limits."
+    )
+    E528 = (
+        "[charlm E528] Expected a batcher of one size in [pretraining.batcher], but found the "
+        "schedule '{found}', which would begin anew at each block of texts. Set `size` to a number."
+    )
+
     # E6xx: commands and optional packages (cli/, compat.py, evaluation/, plots/)
     E601 = (
         "[charlm E601] {what} needs the package '{package}', which is not installed. "

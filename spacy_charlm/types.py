@@ -116,9 +116,19 @@ class Masking(Protocol):
     def __call__(self, nT: int) -> Mask:
         """Draw the mask of a batch of nT tokens."""
 
+    def restart(self, *key: int) -> None:
+        """Start the generator anew from its seed and a key, such as step and part of a batch.
+
+        A trainer that resumes, or spreads a batch, asks for the same masks in this way.
+        """
+
 
 class Loss(Protocol):
-    """A distance between predicted and target vectors, registered in `misc`."""
+    """A distance between predicted and target vectors, registered in `misc`.
+
+    One that compares a prediction with other targets than its own says so by an attribute
+    `shares_targets = True`; where a batch is spread, it gets those of all parts.
+    """
 
     def __call__(
         self, predicted: Floats2d, targets: TargetBatch, weights: Floats1d
@@ -126,7 +136,8 @@ class Loss(Protocol):
         """Compute the loss and its gradient.
 
         predicted (Floats2d): One prediction per row that counts, (nR, nO).
-        targets (TargetBatch): `values` (nU, nO) and `rows` (nR, 1), all of them >= 0.
+        targets (TargetBatch): `values` (nU, nO), each of them the target of a row that counts, and
+            `rows` (nR, 1), all of them >= 0.
         weights (Floats1d): How much each row counts, (nR,), positive.
         RETURNS (Tuple[float, Floats2d]): sum(w * l) / sum(w), and its derivative (nR, nO).
         """

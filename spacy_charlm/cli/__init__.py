@@ -7,6 +7,7 @@ each command imports its function when it runs.
 import typer
 from spacy.cli._util import app as spacy_app
 
+from .pretrain import pretrain_cli
 from .probe import probe_cli
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ def main() -> None:
 
 
 # What is no option of the command overrides the config, as in spaCy's own commands.
-app.command("probe", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
-    probe_cli
-)
+OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+app.command("pretrain", context_settings=OVERRIDES)(pretrain_cli)
+app.command("probe", context_settings=OVERRIDES)(probe_cli)

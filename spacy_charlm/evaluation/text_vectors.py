@@ -8,9 +8,9 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..training.make_pieces import make_pieces
+from ..training.show_progress import ShowProgress
 from ..types import Target, Tok2Vec
 from .labelled_texts import WHOLE_TEXT, Items
-from .progress import Progress
 
 # From a batch of Docs to one vector per token (nT, nO), and whether the token counts in the mean
 # of its text, bool (nT,).
@@ -68,7 +68,8 @@ def encode_items(
     rows_of = dict(zip(texts.tolist(), np.split(order, starts[1:])))
     sums: dict[str, np.ndarray] = {}
     counts = {name: np.zeros(len(items), dtype="float32") for name in encoders}
-    progress = Progress(what, len(texts))
+    progress = ShowProgress(what)
+    seen = words = 0
     done = False
     try:
         for docs, owners, n_texts in _batch_texts(nlp, items, texts.tolist()):
@@ -87,7 +88,9 @@ def encode_items(
                     else:
                         sums[name][rows] = X[piece][items.token_of[rows]]
                         counts[name][rows] = 1
-            progress.update(n_texts, sum(len(doc) for doc in docs))
+            seen += n_texts
+            words += sum(len(doc) for doc in docs)
+            progress.update(seen / len(texts), words)
         done = True
     finally:
         progress.close(done=done)

@@ -13,7 +13,7 @@ from thinc.types import Floats1d, Floats2d
 
 from ..card import CARD_ATTR, write_card
 from ..errors import Errors
-from ..types import Loss, Masking, Target, TargetBatch, Tok2Vec
+from ..types import Loss, Mask, Masking, Target, TargetBatch, Tok2Vec
 from .heads import vectors_head
 from .masking import hide_words
 
@@ -23,7 +23,8 @@ class Prediction:
     """Predictions at the rows that count, with what the loss needs to judge them.
 
     vectors (Floats2d): One prediction per row that counts, (nR, nO).
-    targets (TargetBatch): Their targets, `rows` (nR, 1).
+    targets (TargetBatch): Their targets: each of `values` (nU, nO) is that of a row in `rows`
+        (nR, 1).
     weights (Floats1d): Their weights, (nR,).
     """
 
@@ -95,6 +96,10 @@ def build_lmao_v1(
         attrs={"batches": 0, "updates": 0, "words": 0, "target": target.describe()},
     )
     model.attrs["loss"] = partial(get_loss, model, loss)
+    # For a trainer that knows more than `spacy pretrain`; as functions they are not serialised.
+    model.attrs["restart"] = masking.restart
+    model.attrs["predict_hidden"] = partial(predict_hidden, model, target, masking)
+    model.attrs["shares_targets"] = bool(getattr(loss, "shares_targets", False))
     return model
 
 
@@ -102,11 +107,35 @@ def forward(
     target: Target, masking: Masking, model: ObjectiveModel, docs: list[Doc], is_train: bool
 ) -> tuple[Prediction, Callable[[Floats2d], list[Doc]]]:
     """Hide words, encode the batch, predict at the rows that count."""
-    tok2vec, head = model.layers
-    ops: Any = model.ops
     model.attrs["batches"] += is_train
     mask = masking(sum(len(doc) for doc in docs))
-    batch = target(ops, docs)
+    return _predict(model, target(model.ops, docs), mask, docs, is_train)
+
+
+def predict_hidden(
+    model: ObjectiveModel, target: Target, masking: Masking, docs: list[Doc]
+) -> tuple[Prediction, TargetBatch]:
+    """Predict at the words behind a mask alone, for an evaluation.
+
+    model (Model): The objective.
+    target (Target): Its target.
+    masking (Masking): Its masking, which draws as in training.
+    docs (List[Doc]): The batch.
+    RETURNS (Tuple[Prediction, TargetBatch]): The predictions at the hidden words that have a
+        target, weight 1 each, and the targets of all words.
+    """
+    mask = masking(sum(len(doc) for doc in docs))
+    batch = target(model.ops, docs)
+    only_hidden = Mask(mask.hidden, mask.source, mask.hidden.astype("float32"))
+    return _predict(model, batch, only_hidden, docs, is_train=False)[0], batch
+
+
+def _predict(
+    model: ObjectiveModel, batch: TargetBatch, mask: Mask, docs: list[Doc], is_train: bool
+) -> tuple[Prediction, Callable[[Floats2d], list[Doc]]]:
+    tok2vec, head = model.layers
+    ops: Any = model.ops
+    nParts, nO = batch.rows.shape[1], batch.values.shape[1]
     counts = (batch.rows >= 0) & (ops.asarray1f(mask.weights) > 0).reshape(-1, 1)  # (nT, nParts)
     tokens = ops.xp.flatnonzero(counts.any(axis=1))
     if not len(tokens):
@@ -117,9 +146,10 @@ def forward(
     Y, backprop_head = head(X[tokens], is_train)
     # One row per part; a part without a target leaves the batch here.
     parts = ops.xp.flatnonzero(counts[tokens])
-    Yr = Y.reshape(len(tokens) * target.nParts, target.nO)
-    rows = batch.rows[tokens].reshape(-1, 1)[parts]
-    weights = ops.xp.repeat(ops.asarray1f(mask.weights)[tokens], target.nParts)[parts]
+    Yr = Y.reshape(len(tokens) * nParts, nO)
+    used, rows = ops.xp.unique(batch.rows[tokens].reshape(-1)[parts], return_inverse=True)
+    targets = TargetBatch(batch.values[used], ops.asarray2i(rows.reshape(-1, 1)))
+    weights = ops.xp.repeat(ops.asarray1f(mask.weights)[tokens], nParts)[parts]
 
     def backprop(d_vectors: Floats2d) -> list[Doc]:
         dYr = ops.alloc2f(*Yr.shape, dtype=d_vectors.dtype)
@@ -132,7 +162,7 @@ def forward(
         _count(model, docs)
         return []
 
-    return Prediction(Yr[parts], TargetBatch(batch.values, rows), weights), backprop
+    return Prediction(Yr[parts], targets, weights), backprop
 
 
 def init(model: ObjectiveModel, X: list[Doc] | None = None, Y: Any = None) -> None:
@@ -166,7 +196,7 @@ def get_loss(
 
 def _predict_nothing(model: ObjectiveModel, batch: TargetBatch) -> Prediction:
     ops = model.ops
-    empty = TargetBatch(batch.values, batch.rows[:0, :1])
+    empty = TargetBatch(batch.values[:0], batch.rows[:0, :1])
     return Prediction(ops.alloc2f(0, batch.values.shape[1]), empty, ops.alloc1f(0))
 
 

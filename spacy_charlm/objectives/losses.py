@@ -47,10 +47,13 @@ class ContrastiveLoss:
 
     The scores are cosines divided by a temperature: a softmax that needs no output vocabulary.
     After van den Oord et al., "Representation Learning with Contrastive Predictive Coding"
-    (2018); the candidates are the batch's distinct vectors, each of them once.
+    (2018); the candidates are the batch's distinct vectors, each of them once. Where a batch is
+    spread over processes, they are those of all its parts.
 
     temperature (float): Divides the cosines. Recommended values: 0.02 to 0.2.
     """
+
+    shares_targets = True
 
     def __init__(self, temperature: float = 0.05) -> None:
         if not temperature > 0:
@@ -62,8 +65,8 @@ class ContrastiveLoss:
     ) -> tuple[float, Floats2d]:
         """Compute the loss and its gradient: see `types.Loss`."""
         xp = get_array_module(predicted)
-        candidates, index = xp.unique(targets.rows[:, 0], return_inverse=True)
-        unit = _unit(targets.values[candidates])  # (nCandidates, nO)
+        index = targets.rows[:, 0]
+        unit = _unit(targets.values)  # (nU, nO)
         length = _length(predicted)
         direction = predicted / length
         scores = direction @ unit.T

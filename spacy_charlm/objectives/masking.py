@@ -53,7 +53,12 @@ class WordMasking:
         self.random_share = random_share
         self.visible_weight = visible_weight
         self.visible_share = visible_share
+        self.seed = seed
         self._rng = np.random.default_rng(seed)
+
+    def restart(self, *key: int) -> None:
+        """Draw from here on as `key` tells: see `types.Masking`."""
+        self._rng = np.random.default_rng([self.seed, *key])
 
     def __call__(self, nT: int) -> Mask:
         """Draw the mask of a batch of nT tokens: see `types.Masking`."""

@@ -36,7 +36,7 @@ def make_pieces(nlp: Language, text: Text, max_length: int) -> Iterator[Doc]:
     if isinstance(text, Words):
         text = Doc(nlp.vocab, words=text.words, spaces=text.spaces)
     if isinstance(text, Doc):
-        # Slower than _make_doc, but keeps the annotations that a .spacy file may bring.
+        # Slower than make_doc, but keeps the annotations that a .spacy file may bring.
         for start, end in _find_pieces(text, max_length):
             whole = end - start == len(text)
             piece = text if whole else text[start:end].as_doc()
@@ -51,9 +51,20 @@ def make_pieces(nlp: Language, text: Text, max_length: int) -> Iterator[Doc]:
         # (nT, 3) each; without NORM "ca" would no longer be the "can" of "can't".
         parts = [doc.to_array([ORTH, SPACY, NORM]) for doc in docs]
         rows: Ints2d = parts[0] if len(parts) == 1 else numpy.vstack(parts)  # type: ignore[assignment]
-        doc = docs[0] if len(parts) == 1 else _make_doc(nlp.vocab, rows)
+        doc = docs[0] if len(parts) == 1 else make_doc(nlp.vocab, rows)
         for start, end in _find_pieces(doc, max_length):
-            yield _make_doc(nlp.vocab, rows[start:end])
+            yield make_doc(nlp.vocab, rows[start:end])
+
+
+def make_doc(vocab: Vocab, rows: Ints2d) -> Doc:
+    """Make a Doc of tokens.
+
+    vocab (Vocab): Whose strings hold the words and norms.
+    rows (Ints2d): ORTH, SPACY and NORM of each token, uint64 (nT, 3).
+    RETURNS (Doc): The Doc.
+    """
+    words, spaces = rows[:, 0].tolist(), rows[:, 1].tolist()
+    return Doc(vocab, words=words, spaces=spaces).from_array([NORM], rows[:, 2:])
 
 
 def find_end(doc: Doc, start: int, max_length: int) -> int:
@@ -88,11 +99,6 @@ def _find_pieces(doc: Doc, max_length: int) -> Iterator[tuple[int, int]]:
         yield start, end
         start = end
     yield start, len(doc)
-
-
-def _make_doc(vocab: Vocab, rows: Ints2d) -> Doc:
-    words, spaces = rows[:, 0].tolist(), rows[:, 1].tolist()
-    return Doc(vocab, words=words, spaces=spaces).from_array([NORM], rows[:, 2:])
 
 
 def _cut_blocks(text: str, size: int) -> Iterator[str]:

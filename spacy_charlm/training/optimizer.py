@@ -43,6 +43,29 @@ class SelfSteppingOptimizer(Optimizer):
         """Do nothing: `spacy train` calls this after each update, which has stepped already."""
 
 
+def get_steps(optimizer: Optimizer) -> int:
+    """Count how often the schedules of an optimizer have advanced.
+
+    optimizer (Optimizer): Any optimizer of thinc.
+    RETURNS (int): The steps; those of thinc's own are its updates.
+    """
+    if isinstance(optimizer, SelfSteppingOptimizer):
+        return optimizer._steps
+    return max(optimizer.nr_update.values(), default=0)
+
+
+def set_steps(optimizer: Optimizer, steps: int) -> None:
+    """Advance the schedules of a fresh optimizer to a step.
+
+    optimizer (Optimizer): A fresh optimizer.
+    steps (int): What `get_steps` returned.
+    """
+    for _ in range(steps):
+        Optimizer.step_schedules(optimizer)
+    if isinstance(optimizer, SelfSteppingOptimizer):
+        optimizer._steps = steps
+
+
 def create_adam_v1(
     learn_rate: float | list[float] | Iterable[float] = 0.001,
     L2: float = 0.0,

@@ -142,21 +142,42 @@ class TextCorpus:
         RAISES (ValueError): If a file cannot be read, or if no Doc comes out.
         RAISES (FileNotFoundError): If nothing is at the path.
         """
-        if self.path is None:
-            raise ValueError(Errors.E101)
         self.counts = counts = Counts()
-        rng = random.Random(f"{self.seed}, {self.n_passes}")
+        texts = self.read(nlp.vocab, self.n_passes, counts)
         self.n_passes += 1
-        texts = _skip_blank(_read_files(list_files(self.path), nlp.vocab), counts)
-        if self.limit:
-            texts = islice(texts, self.limit)
-        if self.shuffle:
-            texts = shuffle_texts(texts, self.buffer_size, rng)
-        for text in texts:
-            yield from self._count_pieces(make_pieces(nlp, text, self.max_length), counts)
+        yield from self.make_docs(nlp, texts, counts)
         if not counts.docs:
             raise ValueError(Errors.E105.format(path=self.path, counts=counts))
         msg.info(f"{self.path}: {counts}")
+
+    def read(self, vocab: Vocab, n_pass: int, counts: Counts) -> Iterator[Text]:
+        """Read the texts of a pass in its order, without tokenising them.
+
+        vocab (Vocab): Where the strings of .spacy files go.
+        n_pass (int): Number of the pass, from 0; with the seed it tells the order.
+        counts (Counts): Where blank texts are counted.
+        YIELDS (str, Words or Doc): The texts that are not blank.
+        RAISES (ValueError): If a file cannot be read.
+        RAISES (FileNotFoundError): If nothing is at the path.
+        """
+        if self.path is None:
+            raise ValueError(Errors.E101)
+        rng = random.Random(f"{self.seed}, {n_pass}")
+        texts = _skip_blank(_read_files(list_files(self.path), vocab), counts)
+        if self.limit:
+            texts = islice(texts, self.limit)
+        return shuffle_texts(texts, self.buffer_size, rng) if self.shuffle else texts
+
+    def make_docs(self, nlp: Language, texts: Iterable[Text], counts: Counts) -> Iterator[Doc]:
+        """Tokenise and split texts.
+
+        nlp (Language): The pipeline whose tokenizer and vocab make the Docs.
+        texts (Iterable[Text]): What `read` gave.
+        counts (Counts): Where they are counted.
+        YIELDS (Doc): The Docs. The pieces of one text follow each other.
+        """
+        for text in texts:
+            yield from self._count_pieces(make_pieces(nlp, text, self.max_length), counts)
 
     def _count_pieces(self, pieces: Iterator[Doc], counts: Counts) -> Iterator[Doc]:
         held: list[Doc] = []
@@ -203,12 +224,16 @@ def _read_files(paths: list[Path], vocab: Vocab) -> Iterator[Text]:
         yield from read_texts(path, vocab)
 
 
+def get_characters(text: Text) -> str:
+    """Get the characters of a text, without the spaces between words that came as words."""
+    if isinstance(text, str):
+        return text
+    return text.text if isinstance(text, Doc) else "".join(text.words)
+
+
 def _skip_blank(texts: Iterable[Text], counts: Counts) -> Iterator[Text]:
     for text in texts:
-        if isinstance(text, str):
-            characters = text
-        else:
-            characters = text.text if isinstance(text, Doc) else "".join(text.words)
+        characters = get_characters(text)
         if not characters or characters.isspace():
             counts.blank += 1
         else:

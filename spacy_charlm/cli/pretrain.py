@@ -1,0 +1,65 @@
+"""`charlm pretrain`: pretraining that one can stop, resume, watch and judge."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from spacy.cli._util import (
+    import_code,
+    parse_config_overrides,
+    setup_gpu,
+    show_validation_error,
+)
+from spacy.util import load_config
+from wasabi import msg
+
+
+def pretrain_cli(
+    ctx: typer.Context,
+    config_path: Annotated[
+        Path, typer.Argument(help="Config, as for spacy pretrain", exists=True, dir_okay=False)
+    ],
+    output: Annotated[Path, typer.Argument(help="Folder for weights, log and checkpoints")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint")] = False,
+    init: Annotated[Path | None, typer.Option(help="Weights of a tok2vec to go on from")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, write nothing")] = False,
+    prefetch: Annotated[int, typer.Option(help="Processes that tokenise ahead")] = 0,
+    code_path: Annotated[Path | None, typer.Option("--code", "-c", help="Code to import")] = None,
+    use_gpu: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")] = -1,
+) -> None:
+    """Pretrain a tok2vec, as spacy pretrain does, with evaluation, checkpoints and resume.
+
+    Writes model-best.bin and model-last.bin, which spacy train reads, log.jsonl and checkpoints.
+    Settings of the config are overridden as in spaCy's commands: --paths.raw_text texts.jsonl
+    """
+    from ..training.dry_run import dry_run as run_dry
+    from ..training.pretrain import LAST, pretrain
+    from ..training.worker import Worker
+
+    overrides = parse_config_overrides(ctx.args)
+    import_code(code_path)
+    setup_gpu(use_gpu)
+    try:
+        with show_validation_error(config_path):
+            config = load_config(config_path, overrides=overrides, interpolate=False)
+            worker = Worker(config, init, prefetch=prefetch)
+        try:
+            if dry_run:
+                msg.table(run_dry(worker), aligns=("l", "r"))
+                return
+            outcome = pretrain(worker, output, resume=resume)
+        finally:
+            worker.close()
+    except KeyboardInterrupt:
+        msg.warn(f"Stopped at once. Add --resume to go on from the last checkpoint in {output}.")
+        raise typer.Exit(130) from None
+    except (ValueError, OSError, ImportError) as err:
+        if "[charlm " not in str(err):
+            raise
+        msg.fail("The pretraining cannot go on.", str(err), exits=1)
+    if outcome.stopped:
+        msg.warn(f"Stopped and saved. The same command with --resume goes on: {output}")
+        raise typer.Exit(130)
+    msg.good(
+        f"{outcome.progress.words:,} words in {outcome.progress.step:,} updates", output / LAST
+    )

@@ -1,0 +1,114 @@
+"""What an objective predicts at hidden words of development texts."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from spacy.tokens import Doc
+from thinc.api import Model
+
+EVALUATION = 2**31  # a step that no training reaches: its masks are those of every evaluation
+MAX_ROWS = 1_000  # predictions that are compared with all candidates at a time
+
+
+@dataclass(frozen=True)
+class DevScores:
+    """Scores of one evaluation, at words that the mask hides.
+
+    dev_loss (float): Mean loss.
+    dev_cosine (float): Mean cosine of prediction and target.
+    dev_p_at_1 (float): Share of them whose own vector is the nearest among the candidates.
+    dev_p_at_10 (float): Share of them whose own vector is among the ten nearest.
+    dev_masked (int): How many words are hidden and have a target.
+    dev_candidates (int): Candidates: the distinct target vectors of the development texts.
+    no_target (float): Share of the words of the development texts that have no target.
+    """
+
+    dev_loss: float
+    dev_cosine: float
+    dev_p_at_1: float
+    dev_p_at_10: float
+    dev_masked: int
+    dev_candidates: int
+    no_target: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the scores by name."""
+        return asdict(self)
+
+
+def score_dev(model: Model, batches: Iterable[list[Doc]]) -> dict[str, float]:
+    """Evaluate an objective on development texts; the same words are hidden each time.
+
+    model (Model): The objective.
+    batches (Iterable[List[Doc]]): The texts.
+    RETURNS (Dict[str, float]): The fields of DevScores; of spaCy's own objectives, which say
+        nothing of single words, the mean loss alone, as "dev_loss".
+    """
+    batches = list(batches)
+    if "predict_hidden" not in model.attrs:
+        return {"dev_loss": _score_other(model, batches)}
+    model.attrs["restart"](EVALUATION)
+    ops: Any = model.ops
+    candidates: dict[bytes, int] = {}
+    vectors, rows, losses = [], [], []
+    tokens = without = 0
+    for docs in batches:
+        prediction, targets = model.attrs["predict_hidden"](docs)
+        _add(candidates, ops.to_numpy(targets.values))
+        tokens += len(targets.rows)
+        without += int((targets.rows < 0).all(axis=1).sum())
+        if not len(prediction.vectors):
+            continue
+        own = _add(candidates, ops.to_numpy(prediction.targets.values))
+        rows.append(own[ops.to_numpy(prediction.targets.rows)[:, 0]])
+        vectors.append(prediction.vectors)
+        losses.append((model.attrs["loss"](ops, docs, prediction)[0], len(rows[-1])))
+    if not rows:
+        return DevScores(0, 0, 0, 0, 0, len(candidates), without / max(tokens, 1)).as_dict()
+    table = np.frombuffer(b"".join(candidates), dtype="float32").reshape(len(candidates), -1)
+    cosine, ranks = _rank(ops, ops.xp.concatenate(vectors), np.concatenate(rows), table)
+    n = len(ranks)
+    return DevScores(
+        dev_loss=sum(loss * weight for loss, weight in losses) / n,
+        dev_cosine=float(cosine.mean()),
+        dev_p_at_1=float((ranks < 1).mean()),
+        dev_p_at_10=float((ranks < 10).mean()),
+        dev_masked=n,
+        dev_candidates=len(table),
+        no_target=without / tokens,
+    ).as_dict()
+
+
+def _add(candidates: dict[bytes, int], values: np.ndarray) -> np.ndarray:
+    """Number distinct vectors as they come; (nU,) numbers."""
+    return np.array(
+        [candidates.setdefault(row.tobytes(), len(candidates)) for row in values], dtype="int64"
+    )
+
+
+def _rank(
+    ops: Any, vectors: Any, rows: np.ndarray, table: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine of each prediction with its target, and how many candidates are nearer."""
+    units = ops.asarray2f(table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12))
+    cosines, ranks = [], []
+    for start in range(0, len(rows), MAX_ROWS):
+        block = vectors[start : start + MAX_ROWS]
+        block = block / ops.xp.maximum(ops.xp.linalg.norm(block, axis=1, keepdims=True), 1e-12)
+        scores = block @ units.T
+        own = scores[ops.xp.arange(len(block)), ops.asarray1i(rows[start : start + MAX_ROWS])]
+        cosines.append(ops.to_numpy(own))
+        ranks.append(ops.to_numpy((scores > own.reshape(-1, 1)).sum(axis=1)))
+    return np.concatenate(cosines), np.concatenate(ranks)
+
+
+def _score_other(model: Model, batches: list[list[Doc]]) -> float:
+    losses = words = 0.0
+    for docs in batches:
+        prediction, _ = model(docs, is_train=False)
+        size = sum(map(len, docs))
+        losses += float(model.attrs["loss"](model.ops, docs, prediction)[0]) * size
+        words += size
+    return losses / max(words, 1)

@@ -1,0 +1,198 @@
+"""Pretraining that one can stop, resume, watch and judge."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..card import complete_card
+from ..errors import Errors
+from .checkpoint import (
+    Progress,
+    find_checkpoints,
+    read_checkpoint,
+    write_checkpoint,
+)
+from .files import make_folder, write_whole
+from .learner import Result
+from .memory import resident_megabytes
+from .origin import compare_origins, describe_origin
+from .rounds import BLOCK_CHARACTERS, Scan
+from .run_log import RunLog
+from .show_progress import ShowProgress
+from .signals import catch_signals
+
+BEST, LAST, LOG, CHECKPOINTS = "model-best.bin", "model-last.bin", "log.jsonl", "checkpoints"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a pretraining has come to.
+
+    progress (Progress): Updates, words, best score.
+    stopped (bool): Whether it was stopped before its end and may be resumed.
+    """
+
+    progress: Progress
+    stopped: bool
+
+
+def pretrain(worker: Any, output: Path, *, resume: bool = False) -> Outcome:
+    """Pretrain a tok2vec.
+
+    worker (Worker): Who computes; it has the config, whose section [charlm] is ours.
+    output (Path): Folder for model-best.bin, model-last.bin, log.jsonl and checkpoints.
+    resume (bool): Whether to go on from the newest checkpoint there.
+    RETURNS (Outcome): How it ended.
+    RAISES (ValueError): If config, texts or checkpoint do not fit; nothing is overwritten.
+    RAISES (OSError): If the output cannot be written; what was written stays.
+    """
+    return Pretraining(worker, output, resume=resume).run()
+
+
+class Pretraining:
+    """One run: see `pretrain`."""
+
+    def __init__(self, worker: Any, output: Path, *, resume: bool) -> None:
+        self.worker = worker
+        self.output = output
+        self.settings = worker.settings
+        self.progress = Progress()
+        found = None
+        if resume:
+            found = read_checkpoint(output / CHECKPOINTS)
+        elif find_checkpoints(output / CHECKPOINTS) or (output / LAST).exists():
+            raise ValueError(Errors.E525.format(path=output))
+        make_folder(output)
+        self.scan: Scan | None = worker.scan()
+        self.origin = describe_origin(worker, self.scan)
+        if found is not None:
+            lines = compare_origins(found.settings["origin"], self.origin)
+            if lines:
+                path = find_checkpoints(output / CHECKPOINTS)[-1]
+                lines = [f"  {line}" for line in lines]
+                raise ValueError(Errors.E526.format(path=path, lines="\n".join(lines)))
+            worker.load(found)
+            self.progress = Progress(**found.settings["progress"])
+        self._sum = Result()
+        self._scores: list[tuple[float, int]] = []
+        self._saved_step = self.progress.step if resume else -1
+
+    def run(self) -> Outcome:
+        """Train to the end, or until a signal comes."""
+        progress = self.progress
+        worker, path = self.worker, self.output / LOG
+        log = RunLog(path, progress.step, worker.nlp, worker.component, self.settings.logger)
+        show = ShowProgress("Pretraining", self._share_done(0), progress.words)
+        with catch_signals() as signals:
+            try:
+                finished = self._train(signals, log, show)
+            except ValueError:
+                # Such as a loss that is no number: the weights are those of the update before.
+                self._save(log, evaluate=False)
+                raise
+            stopped = not finished and bool(signals)
+            if self._saved_step != progress.step:
+                self._save(log, evaluate=not stopped)
+        show.close(done=True)
+        log.close()
+        return Outcome(progress, stopped)
+
+    def _train(self, signals: list[int], log: RunLog, show: ShowProgress) -> bool:
+        """Run to the end of the last pass; False where the run ends before it."""
+        progress, worker = self.progress, self.worker
+        last = time.monotonic()
+        while progress.epoch < worker.max_epochs:
+            worker.start_pass(progress.epoch, progress.round)
+            while (n_steps := worker.next_round()) >= 0:
+                while progress.round_step < n_steps:
+                    if signals or self._is_over():
+                        return False
+                    result = worker.step(progress.step, progress.round_step)
+                    now = time.monotonic()
+                    progress.seconds += now - last
+                    last = now
+                    progress.step += 1
+                    progress.round_step += 1
+                    progress.words += result.words
+                    self._sum += result
+                    mean = result.loss / result.weight if result.weight else 0.0
+                    show.update(self._share_done(n_steps), progress.words, f"loss {mean:.4f}")
+                    if progress.step % self.settings.eval_frequency == 0:
+                        self._save(log)
+                progress.round += 1
+                progress.round_step = 0
+            if progress.round == 0:
+                raise ValueError(Errors.E527)
+            progress.epoch += 1
+            progress.round = 0
+        return True
+
+    def _is_over(self) -> bool:
+        progress, settings = self.progress, self.settings
+        if settings.max_steps and progress.step >= settings.max_steps:
+            return True
+        waited = progress.step - progress.best_step
+        return bool(settings.patience and progress.scores and waited >= settings.patience)
+
+    def _save(self, log: RunLog, *, evaluate: bool = True) -> None:
+        """Evaluate, write weights, a checkpoint and a line of the log."""
+        progress = self.progress
+        start = time.monotonic()
+        scores = self.worker.evaluate() if evaluate else {}
+        score = -scores["dev_loss"] if scores else None
+        is_best = score is not None and (progress.best_score is None or score > progress.best_score)
+        if score is not None and is_best:
+            progress.best_score, progress.best_step, progress.scores = score, progress.step, scores
+        progress.seconds += time.monotonic() - start
+        weights = self._complete(self.worker.weights(), scores)
+        if is_best:
+            write_whole(self.output / BEST, [weights])
+        write_whole(self.output / LAST, [weights])
+        folder = self.output / CHECKPOINTS
+        snapshot = self.worker.snapshot()
+        write_checkpoint(folder, snapshot, progress, self.origin, self.settings.keep_last)
+        self._saved_step = progress.step
+        total = self._sum
+        line = {
+            "step": progress.step,
+            "epoch": progress.epoch,
+            "words": progress.words,
+            "seconds": round(progress.seconds, 3),
+            "words_per_second": round(progress.words / max(progress.seconds, 1e-9), 1),
+            "learn_rate": float(self.worker.learn_rate),
+            "loss": total.loss / total.weight if total.weight else 0.0,
+            "memory_mb": resident_megabytes(),
+            **scores,
+        }
+        if score is not None:
+            self._scores.append((score, progress.step))
+            line.update(best=is_best, score=score)
+        self._sum = Result()
+        log.write(line, self._scores)
+
+    def _complete(self, weights: bytes, scores: dict[str, float]) -> bytes:
+        """Put what only this command knows onto the card, and a digest."""
+        facts = {
+            "command": "charlm pretrain",
+            "config": self.origin["config"],
+            "corpus": asdict(self.scan) if self.scan else None,
+            "updates": self.progress.step,
+            "words": self.progress.words,
+            "scores": scores,
+        }
+        return complete_card(weights, facts)
+
+    def _share_done(self, n_steps: int) -> float:
+        """Share of the run that is done, by steps or by characters."""
+        progress, settings = self.progress, self.settings
+        shares = [0.0]
+        if settings.max_steps:
+            shares.append(progress.step / settings.max_steps)
+        if self.scan is not None:
+            rounds = self.scan.characters / (BLOCK_CHARACTERS * self.worker.n_parts)
+            inside = progress.round + (progress.round_step / n_steps if n_steps else 0)
+            # The last round of a pass is a short one.
+            done = progress.epoch + min(inside / rounds, 1.0)
+            shares.append(done / self.worker.max_epochs)
+        return min(max(shares), 1.0)
