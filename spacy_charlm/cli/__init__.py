@@ -7,6 +7,7 @@ each command imports its function when it runs.
 import typer
 from spacy.cli._util import app as spacy_app
 
+from .inspect import inspect_cli
 from .probe import probe_cli
 
 app = typer.Typer(
@@ -23,6 +24,6 @@ def main() -> None:
 
 
 # What is no option of the command overrides the config, as in spaCy's own commands.
-app.command("probe", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
-    probe_cli
-)
+OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
+app.command("probe", context_settings=OVERRIDES)(probe_cli)
+app.command("inspect", context_settings=OVERRIDES)(inspect_cli)
