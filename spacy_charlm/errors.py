@@ -254,3 +254,20 @@ class Errors:
         "[charlm E619] Expected either a file of development texts (--dev) or the number of texts "
         "to set apart from the training file (--n-dev), but found {found}."
     )
+    E640 = (
+        "[charlm E640] Expected the log of a pretraining run at '{path}', found nothing. Give the "
+        "log.jsonl that `charlm pretrain` writes, or the folder that holds it."
+    )
+    E641 = (
+        "[charlm E641] Expected one step of a run a line in '{path}', found {found} at line "
+        '{line}. A valid line: {{"step": 100, "words": 285000, "loss": 0.42}} Remove the line; a '
+        "run that was killed may leave half of one at the end."
+    )
+    E642 = (
+        "[charlm E642] Expected at least one step in the log '{path}', found none. A run writes "
+        "its first line after some minutes; wait for it, or give the log of another run."
+    )
+    E643 = (
+        "[charlm E643] Expected --output to end in one of {formats}, found '{path}'. Change the "
+        "ending."
+    )

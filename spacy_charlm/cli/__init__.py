@@ -8,6 +8,7 @@ import typer
 from spacy.cli._util import app as spacy_app
 
 from .inspect import inspect_cli
+from .plot import plot_cli
 from .probe import probe_cli
 
 app = typer.Typer(
@@ -27,3 +28,4 @@ def main() -> None:
 OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 app.command("probe", context_settings=OVERRIDES)(probe_cli)
 app.command("inspect", context_settings=OVERRIDES)(inspect_cli)
+app.command("plot")(plot_cli)
