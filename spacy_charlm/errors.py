@@ -289,3 +289,98 @@ class Errors:
         "[charlm E619] Expected either a file of development texts (--dev) or the number of texts "
         "to set apart from the training file (--n-dev), but found {found}."
     )
+    E640 = (
+        "[charlm E640] Expected the log of a pretraining run at '{path}', found nothing. Give the "
+        "log.jsonl that `charlm pretrain` writes, or the folder that holds it."
+    )
+    E641 = (
+        "[charlm E641] Expected one step of a run a line in '{path}', found {found} at line "
+        '{line}. A valid line: {{"step": 100, "words": 285000, "loss": 0.42}} Remove the line; a '
+        "run that was killed may leave half of one at the end."
+    )
+    E642 = (
+        "[charlm E642] Expected at least one step in the log '{path}', found none. A run writes "
+        "its first line after some minutes; wait for it, or give the log of another run."
+    )
+    E643 = (
+        "[charlm E643] Expected --output to end in one of {formats}, found '{path}'. Change the "
+        "ending."
+    )
+    E644 = (
+        "[charlm E644] Expected --config where settings are overridden, found {found} without it. "
+        "Add --config and the path of the config, or leave the settings out."
+    )
+    # What `charlm doctor` finds: E where something does not work, W where something is lost.
+    E645 = (
+        "[charlm E645] Expected {package}{wanted}, found {found}. Install the versions that this "
+        "package is tested with: python -m pip install -U '{package}{wanted}'"
+    )
+    E646 = (
+        "[charlm E646] Expected one CuPy at most, found {found}. They write into the same folder, "
+        "so that neither works for sure. Remove all, then install one: python -m pip uninstall -y "
+        "{names} && python -m pip install '{install}'"
+    )
+    E647 = (
+        "[charlm E647] Expected CuPy to see the graphics card ({card}, driver {driver}), found "
+        "that {cupy} does not. Its CUDA is newer than the driver or lacks libraries. Remove it and "
+        "install the one for the driver: python -m pip uninstall -y {name} && python -m pip "
+        "install '{install}'"
+    )
+    E648 = (
+        "[charlm E648] Expected an optimizer that steps its own schedule in [pretraining.optimizer]"
+        ", found {found} with the learning rate {schedule}. `spacy pretrain` never steps it: the "
+        "rate stays at its first value, which in a warm-up is zero. Set @optimizers to "
+        '"spacy-charlm.Adam.v1", whose settings are those of Adam.v1.'
+    )
+    W640 = (
+        "[charlm W640] Found a graphics card ({card}) and no CuPy: all runs on the CPU. To use the "
+        "card: python -m pip install '{install}'; and --gpu-id 0. Not spacy[cuda...], which may "
+        "bring an old CuPy that takes NumPy back to 1.26."
+    )
+    W641 = (
+        "[charlm W641] Found NumPy {numpy} beside {cupy}, which cannot do with NumPy 2. Remove the "
+        "old CuPy and install a new one: python -m pip uninstall -y {name} && python -m pip "
+        "install -U '{install}' 'numpy>=2'"
+    )
+    W642 = (
+        "[charlm W642] Expected at most as many threads as usable cores ({cores}), found {found}. "
+        "Threads that wait for each other cost more than they bring; set OPENBLAS_NUM_THREADS and "
+        "OMP_NUM_THREADS to {cores} or fewer."
+    )
+    W643 = (
+        "[charlm W643] Found that NumPy's BLAS is {ratio:.1f} times as fast as BLIS, which thinc "
+        "takes ({numpy:.0f} beside {blis:.0f} GFLOP/s). Let thinc take NumPy's: "
+        '[nlp.before_creation] with @callbacks = "spacy-charlm.use_blas.v1"'
+    )
+    W644 = (
+        "[charlm W644] Found a graphics card ({card}) and PyTorch {torch} without CUDA: "
+        "transformers run on the CPU. Install PyTorch for CUDA: https://pytorch.org/get-started"
+    )
+    W650 = (
+        "[charlm W650] Found {reader} in [{section}], which {troubles}. Set @readers "
+        'to "spacy-charlm.TextCorpus.v1": it splits long texts, drops none, counts.'
+    )
+    W651 = (
+        "[charlm W651] Expected settings that spaCy knows in [{section}], found {found}. spaCy "
+        "drops them without a word; correct or remove them. It knows: {known}"
+    )
+    W652 = (
+        "[charlm W652] Found spacy.MishWindowEncoder in [{section}]. It has no padding between "
+        "texts: the vectors of a text depend on its neighbours in the batch. Set @architectures to "
+        '"spacy.MaxoutWindowEncoder.v2" and maxout_pieces to 3.'
+    )
+    W653 = (
+        "[charlm W653] Found spacy.CharacterEmbed in [{section}]. Where a byte occurs twice in a "
+        "text, only its last gradient counts. Characters that learn from every occurrence: "
+        '@architectures = "spacy-charlm.CharCNN.v1"'
+    )
+    W654 = (
+        "[charlm W654] Found the shared tok2vec '{component}' and no component that listens to it: "
+        "it has no effect on any of {others}. Set the tok2vec of such a component's model to "
+        '@architectures = "spacy.Tok2VecListener.v1"'
+    )
+    W655 = (
+        "[charlm W655] Found {found} in [pretraining.objective]: it learns from the 15 % of words "
+        "that are hidden, and the loss that spaCy prints is that of all words. "
+        'An objective that learns from all: @architectures = "spacy-charlm.LMAO.v1"'
+    )

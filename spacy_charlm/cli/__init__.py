@@ -7,6 +7,9 @@ each command imports its function when it runs.
 import typer
 from spacy.cli._util import app as spacy_app
 
+from .doctor import doctor_cli
+from .inspect import inspect_cli
+from .plot import plot_cli
 from .pretrain import pretrain_cli
 from .probe import probe_cli
 
@@ -25,6 +28,8 @@ def main() -> None:
 
 # What is no option of the command overrides the config, as in spaCy's own commands.
 OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
-
 app.command("pretrain", context_settings=OVERRIDES)(pretrain_cli)
 app.command("probe", context_settings=OVERRIDES)(probe_cli)
+app.command("inspect", context_settings=OVERRIDES)(inspect_cli)
+app.command("doctor", context_settings=OVERRIDES)(doctor_cli)
+app.command("plot")(plot_cli)

@@ -1,0 +1,81 @@
+"""`charlm doctor`: what is installed, how fast it is, and what to do about known troubles."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from spacy.cli._util import parse_config_overrides, show_validation_error
+from spacy.util import load_config
+from wasabi import msg
+
+from ..errors import Errors
+
+if TYPE_CHECKING:
+    from ..evaluation.machine import Machine
+
+
+def doctor_cli(
+    ctx: typer.Context,
+    config_path: Annotated[
+        Path | None,
+        typer.Option("--config", help="Config to look at, too", exists=True, dir_okay=False),
+    ] = None,
+    measure: Annotated[bool, typer.Option(help="Measure matrix products: a second")] = True,
+) -> None:
+    """Print versions, speed, and what to do about known troubles; end with 1 at a serious one.
+
+    Settings of the config are overridden as in spaCy's commands: --initialize.init_tok2vec x.bin
+    """
+    from ..evaluation.doctor import diagnose
+
+    if ctx.args and config_path is None:
+        msg.fail("The doctor cannot run.", Errors.E644.format(found=ctx.args[0]), exits=1)
+    config = None
+    if config_path is not None:
+        overrides = parse_config_overrides(ctx.args)
+        with show_validation_error(config_path):
+            config = load_config(config_path, overrides=overrides, interpolate=True)
+    machine, findings = diagnose(config, measure=measure)
+    show_machine(machine)
+    msg.divider("findings")
+    for finding in findings:
+        if finding.serious:
+            msg.fail(finding.text)
+        else:
+            msg.warn(finding.text)
+    n_serious = sum(finding.serious for finding in findings)
+    if n_serious:
+        msg.fail(f"{n_serious} serious of {len(findings)} findings", exits=1)
+    if not findings:
+        msg.good("Nothing to mend.")
+
+
+def show_machine(machine: "Machine") -> None:
+    """Print what the machine brings, as tables."""
+    from ..evaluation.machine import OPTIONAL, PRODUCT
+
+    msg.divider("versions")
+    rows = [("Python", machine.python)]
+    rows += [(name, version or "-") for name, version in machine.versions.items()]
+    cupy = ", ".join(f"{name} {version}" for name, version in machine.cupy.items())
+    at = len(rows) - len(OPTIONAL)
+    msg.table([*rows[:at], ("CuPy", cupy or "-"), *rows[at:]])
+    msg.divider("machine")
+    threads = ", ".join(f"{name}={value}" for name, value in machine.threads.items())
+    blas = machine.blas
+    if machine.blas_threads is not None:
+        blas += f", threads: {machine.blas_threads}"
+    shape = " x ".join(map(str, PRODUCT))
+    rows = [
+        ("graphics card", machine.card or "-"),
+        ("NVIDIA driver", machine.driver or "-"),
+        ("NumPy's BLAS", blas),
+        ("thinc on the CPU", machine.ops),
+        ("usable cores", str(machine.cores)),
+        ("set in the environment", threads or "-"),
+    ]
+    rows += [
+        (f"{name}, float32 {shape}", f"{speed:.0f} GFLOP/s")
+        for name, speed in machine.gflops.items()
+    ]
+    msg.table(rows, max_col=60)

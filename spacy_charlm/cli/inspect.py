@@ -1,0 +1,85 @@
+"""`charlm inspect`: what a weights file holds, and whether a config fits it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from spacy.cli._util import import_code, parse_config_overrides, show_validation_error
+from spacy.util import load_config
+from wasabi import msg
+
+if TYPE_CHECKING:
+    from ..evaluation.inspect_weights import WeightsReport
+
+MEGABYTE = 1e6
+
+
+def inspect_cli(
+    ctx: typer.Context,
+    weights: Annotated[
+        Path, typer.Argument(help="Such as pretrain/model-last.bin", exists=True, dir_okay=False)
+    ],
+    config_path: Annotated[
+        Path | None, typer.Argument(help="Config to compare with", exists=True, dir_okay=False)
+    ] = None,
+    component: Annotated[str | None, typer.Option(help="Component with the tok2vec")] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer in its model")] = None,
+    code_path: Annotated[Path | None, typer.Option("--code", "-c", help="Code to import")] = None,
+) -> None:
+    """Print what weights say of themselves and the config block that fits them.
+
+    With a config: print where the two differ, and end with 1 if they do. Settings of the config
+    are overridden as in spaCy's commands: --components.tok2vec.model.embed.width 128
+    """
+    from ..evaluation.inspect_weights import inspect_weights
+
+    overrides = parse_config_overrides(ctx.args)
+    import_code(code_path)
+    try:
+        with show_validation_error(config_path):
+            config = None
+            if config_path is not None:
+                config = load_config(config_path, overrides=overrides, interpolate=True)
+            report = inspect_weights(weights, config, component, layer)
+    except (ValueError, OSError) as err:
+        if not str(err).startswith("[charlm "):
+            raise
+        msg.fail("The weights cannot be inspected.", str(err), exits=1)
+    show_report(report, weights)
+    if report.differences:
+        msg.divider("differences")
+        for line in report.differences:
+            msg.text(f"- {line}")
+        msg.fail(f"{weights.name} does not fit {config_path}", exits=1)
+    elif config_path is not None:
+        msg.good(f"{weights.name} fits {config_path}")
+
+
+def show_report(report: "WeightsReport", path: Path) -> None:
+    """Print the card, the layers that have parameters, and the config block."""
+    msg.divider(f"{path.name}: {report.n_bytes / MEGABYTE:.1f} MB")
+    facts = list(report.facts())
+    if facts:
+        msg.table(facts, max_col=70)
+    else:
+        msg.text("No card: spaCy's own objectives write none.")
+    msg.divider(f"layers: {report.n_parameters:,} parameters")
+    rows = [
+        (
+            str(i),
+            node.name if len(node.name) < 40 else node.name[:37] + "...",
+            ", ".join(f"{name} {size}" for name, size in node.dims.items() if size is not None),
+            f"{node.n_parameters:,}",
+            f"{node.n_bytes / MEGABYTE:.2f}",
+        )
+        for i, node in enumerate(report.nodes)
+        if node.n_parameters
+    ]
+    header = ("layer", "name", "sizes", "parameters", "MB")
+    msg.table(rows, header=header, divider=True, aligns=("r", "l", "l", "r", "r"))
+    msg.divider("config block")
+    # As it is, to be pasted: wasabi would wrap it.
+    typer.echo(report.block_text() or "Nothing could be told.")
+    typer.echo()
+    for note in report.notes:
+        msg.warn(note)

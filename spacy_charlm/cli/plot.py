@@ -1,0 +1,27 @@
+"""`charlm plot`: learning curves from the logs of pretraining."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from wasabi import msg
+
+
+def plot_cli(
+    logs: Annotated[
+        list[Path], typer.Argument(help="log.jsonl of a run, or its folder; several to compare")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Picture to write: .png, .svg or .pdf")
+    ] = Path("learning_curve.png"),
+) -> None:
+    """Draw the learning curves of pretraining runs, all in one picture."""
+    from ..plots.learning_curve import plot_logs
+
+    try:
+        plot_logs(logs, output)
+    except (ValueError, OSError, ImportError) as err:
+        if not str(err).startswith("[charlm "):
+            raise
+        msg.fail("The curves cannot be drawn.", str(err), exits=1)
+    msg.good(f"Wrote the picture to {output}")

@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from spacy_charlm.cli import app
+from spacy_charlm.evaluation.machine import Machine
+
+CONFIG = Path(__file__).parents[2] / "configs" / "train" / "textcat.cfg"
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    machine = Machine(python="3.12.0", versions={"numpy": "2.2.0"}, gflops={"NumPy": 30.4})
+    monkeypatch.setattr(
+        "spacy_charlm.evaluation.doctor.examine_machine", lambda *, measure: machine
+    )
+    return machine
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["doctor", *map(str, arguments)])
+
+
+def test_doctor_prints_this_machine():
+    result = run("--no-measure")
+    assert "versions" in result.output and "NumPy's BLAS" in result.output
+    assert "GFLOP/s" not in result.output
+
+
+def test_doctor_is_content(machine):
+    result = run("--config", CONFIG)
+    assert result.exit_code == 0, result.output
+    assert "Nothing to mend" in result.output and "30 GFLOP/s" in result.output
+
+
+def test_doctor_ends_with_1_at_a_serious_finding(machine):
+    result = run("--config", CONFIG, "--initialize.init_tok2vec", "x.bin")
+    assert result.exit_code == 1
+    assert "E506" in result.output and "1 serious" in result.output
+
+
+def test_doctor_ends_with_0_at_others(machine):
+    result = run("--config", CONFIG, "--training.max_step", "3")
+    assert result.exit_code == 0 and "W651" in result.output
+
+
+def test_doctor_refuses_overrides_without_a_config(machine):
+    result = run("--training.max_step", "3")
+    assert result.exit_code == 1 and "E644" in result.output
