@@ -245,6 +245,11 @@ class Errors:
         "schedule '{found}', which would begin anew at each block of texts. Set `size` to a number."
     )
 
+    W520 = (
+        "[charlm W520] A worker was lost ({reason}). All begin anew from the last checkpoint; what "
+        "came after it is computed again."
+    )
+
     # E6xx: commands and optional packages (cli/, compat.py, evaluation/, plots/)
     E601 = (
         "[charlm E601] {what} needs the package '{package}', which is not installed. "

@@ -1,7 +1,7 @@
 """`charlm pretrain`: pretraining that one can stop, resume, watch and judge."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from spacy.cli._util import (
@@ -23,6 +23,7 @@ def pretrain_cli(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint")] = False,
     init: Annotated[Path | None, typer.Option(help="Weights of a tok2vec to go on from")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, write nothing")] = False,
+    workers: Annotated[int, typer.Option(help="Processes of Ray that share each step")] = 1,
     prefetch: Annotated[int, typer.Option(help="Processes that tokenise ahead")] = 0,
     code_path: Annotated[Path | None, typer.Option("--code", "-c", help="Code to import")] = None,
     use_gpu: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")] = -1,
@@ -32,6 +33,7 @@ def pretrain_cli(
     Writes model-best.bin and model-last.bin, which spacy train reads, log.jsonl and checkpoints.
     Settings of the config are overridden as in spaCy's commands: --paths.raw_text texts.jsonl
     """
+    from ..training.crew import Crew
     from ..training.dry_run import dry_run as run_dry
     from ..training.pretrain import LAST, pretrain
     from ..training.worker import Worker
@@ -42,7 +44,12 @@ def pretrain_cli(
     try:
         with show_validation_error(config_path):
             config = load_config(config_path, overrides=overrides, interpolate=False)
-            worker = Worker(config, init, prefetch=prefetch)
+            if workers > 1:
+                worker: Any = Crew(
+                    config, init, n_workers=workers, prefetch=prefetch, use_gpu=use_gpu >= 0
+                )
+            else:
+                worker = Worker(config, init, prefetch=prefetch)
         try:
             if dry_run:
                 msg.table(run_dry(worker), aligns=("l", "r"))

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from wasabi import msg
+
 from ..card import complete_card
 from ..errors import Errors
 from .checkpoint import (
@@ -21,6 +23,7 @@ from .rounds import BLOCK_CHARACTERS, Scan
 from .run_log import RunLog
 from .show_progress import ShowProgress
 from .signals import catch_signals
+from .worker import WorkerLost
 
 BEST, LAST, LOG, CHECKPOINTS = "model-best.bin", "model-last.bin", "log.jsonl", "checkpoints"
 
@@ -40,14 +43,20 @@ class Outcome:
 def pretrain(worker: Any, output: Path, *, resume: bool = False) -> Outcome:
     """Pretrain a tok2vec.
 
-    worker (Worker): Who computes; it has the config, whose section [charlm] is ours.
+    worker (Worker | Crew): Who computes; it has the config, whose section [charlm] is ours.
     output (Path): Folder for model-best.bin, model-last.bin, log.jsonl and checkpoints.
     resume (bool): Whether to go on from the newest checkpoint there.
     RETURNS (Outcome): How it ended.
     RAISES (ValueError): If config, texts or checkpoint do not fit; nothing is overwritten.
     RAISES (OSError): If the output cannot be written; what was written stays.
     """
-    return Pretraining(worker, output, resume=resume).run()
+    while True:
+        try:
+            return Pretraining(worker, output, resume=resume).run()
+        except WorkerLost as err:
+            msg.warn(Errors.W520.format(reason=err))
+            worker.restart()
+            resume = bool(find_checkpoints(output / CHECKPOINTS))
 
 
 class Pretraining:

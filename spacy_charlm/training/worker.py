@@ -15,8 +15,24 @@ from .learner import Learner, Result
 from .prefetch import Prefetch
 from .read_texts import list_files
 from .rounds import Rounds, Scan, scan_corpus
-from .settings import read_settings
+from .settings import Settings, read_settings
 from .text_corpus import TextCorpus
+
+
+class WorkerLost(RuntimeError):
+    """A worker's process has ended; the run can go on from its last checkpoint."""
+
+
+def count_parts(settings: Settings, n_workers: int) -> tuple[int, int]:
+    """Share the batches of a step.
+
+    settings (Settings): The section [charlm].
+    n_workers (int): Number of processes.
+    RETURNS (Tuple[int, int]): Batches of each worker, the same for all so that none has to wait,
+        and of all together.
+    """
+    each = -(-settings.accumulate_gradient // n_workers)
+    return each, each * n_workers
 
 
 class Worker:
@@ -40,9 +56,7 @@ class Worker:
     ) -> None:
         self.learner = learner = Learner(config, init)
         self.settings = read_settings(learner.config)
-        # Every worker takes as many parts as the others, so that none has to wait.
-        each = -(-self.settings.accumulate_gradient // n_workers)
-        self.n_parts = each * n_workers
+        each, self.n_parts = count_parts(self.settings, n_workers)
         self._rounds = Rounds(
             learner.nlp,
             learner.corpus,
