@@ -69,9 +69,14 @@ class Crew:
         for worker in self._workers:
             self._ray.kill(worker)
         actor = self._ray.remote(**self._options)(RayWorker)
-        self._workers = [actor.remote(rank, *self._arguments) for rank in range(self.n_workers)]
-        facts = self._all(lambda worker: worker.describe.remote())[0]
-        self.seed, self.component, self.max_epochs, self.target = facts
+        self._workers = [actor.remote() for _ in range(self.n_workers)]
+        facts = self._get(
+            [
+                worker.set_up.remote(rank, *self._arguments)
+                for rank, worker in enumerate(self._workers)
+            ]
+        )
+        self.seed, self.component, self.max_epochs, self.target = facts[0]
         self._local_steps = 0
 
     def start_pass(self, epoch: int, first: int) -> None:

@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 from .memory import resident_megabytes
-from .rounds import BLOCK_CHARACTERS
 from .show_progress import clock
 
 N_UPDATES = 5
@@ -31,7 +30,7 @@ def dry_run(worker: Any) -> list[tuple[str, str]]:
             words += result.words
     lines = [("words/s", f"{words / measured:,.0f}")]
     if scan is not None:
-        rounds = max(1.0, scan.characters / (BLOCK_CHARACTERS * worker.n_parts))
+        rounds = max(1.0, scan.characters / (worker.settings.block_size * worker.n_parts))
         total = rounds * worker.round_words
         steps = rounds * n_steps * worker.max_epochs
         lines = [

@@ -19,7 +19,7 @@ from .files import make_folder, write_whole
 from .learner import Result
 from .memory import resident_megabytes
 from .origin import compare_origins, describe_origin
-from .rounds import BLOCK_CHARACTERS, Scan
+from .rounds import Scan
 from .run_log import RunLog
 from .show_progress import ShowProgress
 from .signals import catch_signals
@@ -199,7 +199,7 @@ class Pretraining:
         if settings.max_steps:
             shares.append(progress.step / settings.max_steps)
         if self.scan is not None:
-            rounds = self.scan.characters / (BLOCK_CHARACTERS * self.worker.n_parts)
+            rounds = self.scan.characters / (self.settings.block_size * self.worker.n_parts)
             inside = progress.round + (progress.round_step / n_steps if n_steps else 0)
             # The last round of a pass is a short one.
             done = progress.epoch + min(inside / rounds, 1.0)

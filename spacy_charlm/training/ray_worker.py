@@ -15,18 +15,12 @@ from .worker import Worker
 
 
 class RayWorker(Worker):
-    """A `Worker` as `Crew` drives it.
+    """A `Worker` as `Crew` drives it."""
 
-    rank (int): Number of this worker, from 0.
-    config (str): Filled config, not interpolated.
-    init (Optional[Path]): Weights for the tok2vec to go on from.
-    folder (str): Where the relative paths of the config begin.
-    n_workers (int): Number of workers.
-    prefetch (int): Processes that tokenise ahead.
-    use_gpu (bool): Whether to compute on the GPU that Ray gives this worker.
-    """
+    def __init__(self) -> None:
+        """Wait for `set_up`: of an error in here Ray would not pass on the cause."""
 
-    def __init__(
+    def set_up(
         self,
         rank: int,
         config: str,
@@ -35,7 +29,18 @@ class RayWorker(Worker):
         n_workers: int,
         prefetch: int,
         use_gpu: bool,
-    ) -> None:
+    ) -> tuple[int, str, int, dict[str, Any] | None]:
+        """Build the worker.
+
+        rank (int): Number of this worker, from 0.
+        config (str): Filled config, not interpolated.
+        init (Optional[Path]): Weights for the tok2vec to go on from.
+        folder (str): Where the relative paths of the config begin.
+        n_workers (int): Number of workers.
+        prefetch (int): Processes that tokenise ahead.
+        use_gpu (bool): Whether to compute on the GPU that Ray gives this worker.
+        RETURNS (Tuple): Seed, component, passes and target.
+        """
         if os.path.isdir(folder):
             os.chdir(folder)
         if use_gpu:
@@ -43,9 +48,6 @@ class RayWorker(Worker):
         filled = Config().from_str(config, interpolate=False)
         super().__init__(filled, init, rank=rank, n_workers=n_workers, prefetch=prefetch)
         self._busy = 0.0
-
-    def describe(self) -> tuple[int, str, int, dict[str, Any] | None]:
-        """Return seed, component, passes and target."""
         return self.seed, self.component, self.max_epochs, self.target
 
     def start(self, step: int, i: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """A corpus in rounds of blocks: any run finds its place again, any process its share.
 
-A block is as many texts as make a million characters. A round is one block for each part of a
+A block is as many texts as make `block_size` characters. A round is one block for each part of a
 step's batch, and ends when all of them are used up. A place in the corpus is pass, round and step,
 and what comes before it is read again, but not tokenised.
 """
@@ -21,8 +21,6 @@ from ..errors import Errors
 from .prefetch import Prefetch, Tokens
 from .read_texts import Text
 from .text_corpus import Counts, TextCorpus, get_characters
-
-BLOCK_CHARACTERS = 1_000_000
 
 Batch = list[Doc]
 
@@ -53,6 +51,7 @@ class Rounds:
     batcher (Callable): A batcher of spaCy, started anew for each block.
     n_parts (int): Batches of one step.
     parts (Tuple[int, ...]): Which of them this process takes.
+    block_size (int): Characters of a block.
     seed (int): Seed of the order that other readers take from the global generators.
     prefetch (Optional[Prefetch]): Processes that tokenise ahead.
     """
@@ -62,6 +61,7 @@ class Rounds:
     batcher: Callable[[Iterable[Doc]], Iterable[Batch]]
     n_parts: int = 1
     parts: tuple[int, ...] = (0,)
+    block_size: int = 1_000_000
     seed: int = 0
     prefetch: Prefetch | None = None
 
@@ -74,7 +74,7 @@ class Rounds:
             process's parts with their numbers, of which some may be missing at the end. Their Docs
             live until the next round is asked for.
         """
-        rounds = self._group(_read_blocks(self._read_texts(epoch)))
+        rounds = self._group(_read_blocks(self._read_texts(epoch), self.block_size))
         rounds = islice(rounds, first, None)
         if self.prefetch is not None and isinstance(self.corpus, TextCorpus):
             yield from self._zoned(self.prefetch.tokenise(rounds))
@@ -133,13 +133,13 @@ def scan_corpus(nlp: Language, corpus: Any) -> Scan | None:
     return Scan(texts, counts.blank, characters, digest.hexdigest())
 
 
-def _read_blocks(texts: Iterator[Text]) -> Iterator[list[Text]]:
+def _read_blocks(texts: Iterator[Text], size: int) -> Iterator[list[Text]]:
     block: list[Text] = []
     characters = 0
     for text in texts:
         block.append(text)
         characters += len(get_characters(text))
-        if characters >= BLOCK_CHARACTERS:
+        if characters >= size:
             yield block
             block, characters = [], 0
     if block:

@@ -24,6 +24,7 @@ class Settings(BaseModel):
     max_steps: StrictInt = Field(0, title="Updates to stop after; 0: max_epochs tells", ge=0)
     keep_last: StrictInt = Field(2, title="Checkpoints that stay", ge=1)
     accumulate_gradient: StrictInt = Field(1, title="Batches per update", ge=1)
+    block_size: StrictInt = Field(1_000_000, title="Characters of a worker's share at a time", ge=1)
     average_every: StrictInt = Field(1, title="Updates of each worker between averages", ge=1)
     logger: Any = Field(None, title="A logger of spaCy in place of our table")
 

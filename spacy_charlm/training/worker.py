@@ -63,6 +63,7 @@ class Worker:
             learner.batcher,
             self.n_parts,
             tuple(range(rank * each, (rank + 1) * each)),
+            self.settings.block_size,
             learner.seed,
             self._make_prefetch(prefetch),
         )
