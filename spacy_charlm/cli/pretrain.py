@@ -35,7 +35,7 @@ def pretrain_cli(
     """
     from ..training.crew import Crew
     from ..training.dry_run import dry_run as run_dry
-    from ..training.pretrain import LAST, pretrain
+    from ..training.pretrain import LAST, LOG, pretrain
     from ..training.worker import Worker
 
     overrides = parse_config_overrides(ctx.args)
@@ -64,9 +64,23 @@ def pretrain_cli(
         if "[charlm " not in str(err):
             raise
         msg.fail("The pretraining cannot go on.", str(err), exits=1)
+    _plot(output / LOG)
     if outcome.stopped:
         msg.warn(f"Stopped and saved. The same command with --resume goes on: {output}")
         raise typer.Exit(130)
     msg.good(
         f"{outcome.progress.words:,} words in {outcome.progress.step:,} updates", output / LAST
     )
+
+
+def _plot(log: Path) -> None:
+    """Draw the learning curves where the extra for it is installed."""
+    from ..plots.learning_curve import plot_logs
+
+    picture = log.with_name("curve.png")
+    try:
+        plot_logs([log], picture)
+    except ImportError as err:
+        msg.info(str(err))
+    else:
+        msg.info(f"Learning curves: {picture}")

@@ -83,7 +83,8 @@ class Pretraining:
                 raise ValueError(Errors.E526.format(path=path, lines="\n".join(lines)))
             worker.load(found)
             self.progress = Progress(**found.settings["progress"])
-        self._sum = Result()
+        # Since the last line of the log, evaluations left out.
+        self._sum, self._seconds = Result(), 0.0
         self._scores: list[tuple[float, int]] = []
         self._saved_step = self.progress.step if resume else -1
 
@@ -120,6 +121,7 @@ class Pretraining:
                     result = worker.step(progress.step, progress.round_step)
                     now = time.monotonic()
                     progress.seconds += now - last
+                    self._seconds += now - last
                     last = now
                     progress.step += 1
                     progress.round_step += 1
@@ -129,6 +131,7 @@ class Pretraining:
                     show.update(self._share_done(n_steps), progress.words, f"loss {mean:.4f}")
                     if progress.step % self.settings.eval_frequency == 0:
                         self._save(log)
+                        last = time.monotonic()
                 progress.round += 1
                 progress.round_step = 0
             if progress.round == 0:
@@ -168,7 +171,7 @@ class Pretraining:
             "epoch": progress.epoch,
             "words": progress.words,
             "seconds": round(progress.seconds, 3),
-            "words_per_second": round(progress.words / max(progress.seconds, 1e-9), 1),
+            "words_per_second": round(total.words / max(self._seconds, 1e-9), 1),
             "learn_rate": float(self.worker.learn_rate),
             "loss": total.loss / total.weight if total.weight else 0.0,
             "memory_mb": resident_megabytes(),
@@ -177,7 +180,7 @@ class Pretraining:
         if score is not None:
             self._scores.append((score, progress.step))
             line.update(best=is_best, score=score)
-        self._sum = Result()
+        self._sum, self._seconds = Result(), 0.0
         log.write(line, self._scores)
 
     def _complete(self, weights: bytes, scores: dict[str, float]) -> bytes:
