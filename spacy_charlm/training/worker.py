@@ -97,6 +97,7 @@ class Worker:
 
         RETURNS (int): The number of its steps for this worker; -1 where the pass has ended.
         """
+        self._round, self._started = [], []  # their Docs end with the round
         found = next(self._pass, None)
         self._round = found or []
         return -1 if found is None else len(self._round)
