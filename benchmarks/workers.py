@@ -23,9 +23,9 @@ import numpy as np
 import srsly
 import typer
 from spacy.util import load_config
-from timing import describe_machine
 from wasabi import msg
 
+from spacy_charlm.evaluation.paired_timing import describe_machine
 from spacy_charlm.training.crew import Crew
 from spacy_charlm.training.worker import Worker
 

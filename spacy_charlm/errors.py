@@ -389,3 +389,11 @@ class Errors:
         "that are hidden, and the loss that spaCy prints is that of all words. "
         'An objective that learns from all: @architectures = "spacy-charlm.LMAO.v1"'
     )
+    E680 = (
+        "[charlm E680] Expected --parts to be among {expected}, but found {found}. Separate "
+        "several by commas."
+    )
+    E681 = (
+        "[charlm E681] Expected the marks {expected} in '{path}', between which the table goes, "
+        "but found none. Add them where the table belongs."
+    )

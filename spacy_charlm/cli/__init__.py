@@ -7,6 +7,7 @@ each command imports its function when it runs.
 import typer
 from spacy.cli._util import app as spacy_app
 
+from .benchmark import benchmark_cli
 from .doctor import doctor_cli
 from .inspect import inspect_cli
 from .plot import plot_cli
@@ -33,3 +34,4 @@ app.command("probe", context_settings=OVERRIDES)(probe_cli)
 app.command("inspect", context_settings=OVERRIDES)(inspect_cli)
 app.command("doctor", context_settings=OVERRIDES)(doctor_cli)
 app.command("plot")(plot_cli)
+app.command("benchmark")(benchmark_cli)

@@ -1,0 +1,59 @@
+"""`charlm benchmark`: our parts beside spaCy's own, in one run."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from wasabi import msg
+
+
+def benchmark_cli(
+    text: Annotated[Path, typer.Argument(help="Raw text: .txt, .jsonl, .gz of both, .spacy")],
+    parts: Annotated[
+        str, typer.Option(help="What to compare, by commas")
+    ] = "embed,update,pipeline",
+    pairs: Annotated[int, typer.Option(help="Runs of each side")] = 9,
+    batches: Annotated[int, typer.Option(help="Batches in each run, of 3,000 words")] = 5,
+    output: Annotated[Path | None, typer.Option(help="Add the results, as JSON lines")] = None,
+    table: Annotated[Path | None, typer.Option(help="Markdown file whose table to write")] = None,
+) -> None:
+    """Compare the speed of our parts with that of spaCy's own.
+
+    Each pair runs in turn on the same batches; the ratios are taken pair by pair, since times on
+    a shared machine are noisy. Above 1 ours is the faster.
+    """
+    import spacy
+    from spacy.training.batchers import minibatch_by_words
+
+    from ..evaluation.benchmark import describe_run, run_benchmark, write_results, write_table
+    from ..evaluation.paired_timing import Ratio
+    from ..training.text_corpus import create_text_corpus_v1
+
+    def show(ratio: Ratio) -> None:
+        msg.text(f"{ratio.question}: {ratio.A} / {ratio.B}: {ratio}")
+
+    try:
+        nlp = spacy.blank("en")
+        docs = (doc for doc in create_text_corpus_v1(text)(nlp) if len(doc))
+        found = list(islice(minibatch_by_words(docs, 3000, get_length=len), batches))
+        facts = describe_run(found, text.name)
+        for name, speed in facts["gemm_gflops"].items():
+            msg.info(f"{name}: {speed:.0f} GFLOP/s")
+        ratios = run_benchmark(found, parts.split(","), pairs, show)
+        msg.table(
+            [(r.question, r.A, r.B, f"{r.A_speed:,.0f}", f"{r.B_speed:,.0f}", r) for r in ratios],
+            header=("what", "A", "B", "A words/s", "B words/s", "A/B"),
+            divider=True,
+            aligns=("l", "l", "l", "r", "r", "r"),
+        )
+        if output is not None:
+            write_results(ratios, facts, output)
+            msg.good(f"Added {len(ratios)} lines to {output}")
+        if table is not None:
+            write_table(ratios, facts, table)
+            msg.good(f"Wrote the table in {table}")
+    except (ValueError, OSError) as err:
+        if "[charlm " not in str(err):
+            raise
+        msg.fail("The benchmark cannot run.", str(err), exits=1)

@@ -1,0 +1,186 @@
+"""How fast are our parts beside spaCy's own, on the same texts, in one run?"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import srsly
+from spacy.tokens import Doc
+from thinc.api import NumpyOps, get_current_ops, set_current_ops
+
+from ..errors import Errors
+from .benchmark_models import (
+    build_embed,
+    build_pipeline,
+    build_update,
+    make_examples,
+    predict_anew,
+    train_embed,
+    use_ops,
+)
+from .paired_timing import Ratio, compare, describe_machine, measure_gemm
+
+Batches = Sequence[list[Doc]]
+BLAS = {"NumPy's BLAS": False, "BLIS": True}
+MARKS = ("<!-- charlm benchmark -->", "<!-- /charlm benchmark -->")
+
+
+def run_benchmark(
+    batches: Batches, parts: Sequence[str], pairs: int, show: Callable[[Ratio], None]
+) -> list[Ratio]:
+    """Run the comparisons, each with thinc's default BLIS and with NumPy's BLAS.
+
+    batches (Sequence[List[Doc]]): Texts, tokenised.
+    parts (Sequence[str]): Which of PARTS to run.
+    pairs (int): Runs of each side.
+    show (Callable[[Ratio], None]): Called with each result as it comes.
+    RETURNS (List[Ratio]): The results.
+    RAISES (ValueError): If a part is unknown.
+    """
+    unknown = sorted(set(parts) - set(PARTS))
+    if unknown:
+        raise ValueError(Errors.E680.format(expected=", ".join(PARTS), found=", ".join(unknown)))
+    before = get_current_ops()
+    ratios = []
+    try:
+        for part in parts:
+            for ratio in PARTS[part](batches, pairs):
+                show(ratio)
+                ratios.append(ratio)
+    finally:
+        set_current_ops(before)
+    return ratios
+
+
+def compare_embeds(batches: Batches, pairs: int) -> Iterator[Ratio]:
+    """Compare embed layers."""
+    words = _count(batches)
+    for name, blis in BLAS.items():
+        use_ops(blis=blis)
+        ours, hashed, chars = (
+            build_embed(embed, batches[0])
+            for embed in ("CharCNN", "MultiHashEmbed", "CharacterEmbed")
+        )
+        for question, A, other, B in (
+            ("embed, training", train_embed(ours), "CharacterEmbed", train_embed(chars)),
+            ("embed, training", train_embed(ours), "MultiHashEmbed", train_embed(hashed)),
+            ("embed, empty cache", predict_anew(ours), "MultiHashEmbed", hashed.predict),
+            ("embed, full cache", ours.predict, "MultiHashEmbed", hashed.predict),
+        ):
+            sides = (("CharCNN", A), (other, B))
+            yield compare(f"{question}; {name}", *sides, batches, words=words, pairs=pairs)
+
+
+def compare_updates(batches: Batches, pairs: int) -> Iterator[Ratio]:
+    """Compare whole updates of `spacy pretrain`; ours on NumPy's BLAS, as in our configs."""
+    docs = [doc for batch in batches for doc in batch]
+    for embed, objective in (
+        ("MultiHashEmbed", "PretrainVectors"),
+        ("MultiHashEmbed", "PretrainCharacters"),
+        ("CharacterEmbed", "PretrainVectors"),
+    ):
+        for name, blis in BLAS.items():
+            use_ops(blis=False)
+            ours = build_update("CharCNN", "LMAO", docs)
+            use_ops(blis=blis)
+            theirs = build_update(embed, objective, docs)
+            sides = (("CharCNN + LMAO", ours), (f"{embed} + {objective}", theirs))
+            question = f"pretraining update; {name}"
+            yield compare(question, *sides, batches, words=_count(batches), pairs=pairs)
+
+
+def compare_pipelines(batches: Batches, pairs: int) -> Iterator[Ratio]:
+    """Compare whole pipelines, in `nlp.pipe` from raw text and in `nlp.update`."""
+    docs = [doc for batch in batches for doc in batch if len(doc)]
+    texts = [[doc.text for doc in batch] for batch in batches]
+    for task in ("textcat", "ner"):
+        for name, blis in BLAS.items():
+            use_ops(blis=blis)
+            ours = build_pipeline(task, "CharCNN", docs[:20])
+            for embed in ("MultiHashEmbed", "CharacterEmbed"):
+                theirs = build_pipeline(task, embed, docs[:20])
+                for question, make, items in (
+                    ("nlp.pipe", _pipe, texts),
+                    ("nlp.update", _update, batches),
+                ):
+                    sides = (("CharCNN", make(ours)), (embed, make(theirs)))
+                    question = f"{task}, {question}; {name}"
+                    yield compare(question, *sides, items, words=_count(batches), pairs=pairs)
+
+
+PARTS: dict[str, Callable[[Batches, int], Iterator[Ratio]]] = {
+    "embed": compare_embeds,
+    "update": compare_updates,
+    "pipeline": compare_pipelines,
+}
+
+
+def describe_run(batches: Batches, text: str) -> dict[str, Any]:
+    """Tell what the figures depend on."""
+    gemm = {name: measure_gemm(NumpyOps(use_blis=blis), 3000) for name, blis in BLAS.items()}
+    return {
+        **describe_machine(),
+        "gemm_gflops": {name: round(speed, 1) for name, speed in gemm.items()},
+        "words": _count(batches),
+        "text": text,
+    }
+
+
+def write_results(ratios: Sequence[Ratio], facts: dict[str, Any], path: Path) -> None:
+    """Add one line of JSON for each result."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    srsly.write_jsonl(path, [{**ratio.as_dict(), **facts} for ratio in ratios], append=True)
+
+
+def write_table(ratios: Sequence[Ratio], facts: dict[str, Any], path: Path) -> None:
+    """Put the results as a table between two marks in a Markdown file.
+
+    RAISES (ValueError): If the file has no such marks.
+    """
+    text = path.read_text(encoding="utf8")
+    if not all(mark in text for mark in MARKS):
+        raise ValueError(Errors.E681.format(path=path, expected=" ... ".join(MARKS)))
+    names = list(BLAS)
+    cells: dict[tuple[str, str, str], dict[str, str]] = {}
+    for ratio in ratios:
+        question, _, name = ratio.question.rpartition("; ")
+        cells.setdefault((question, ratio.A, ratio.B), {})[name] = str(ratio)
+    lines = [
+        f"Words per second, ours over theirs: median (minimum-maximum) of "
+        f"{len(ratios[0].ratios)} pairs run in turn, {facts['cores']} cores ({facts['cpu']}), "
+        f"{facts['words']:,} words of {facts['text']}.",
+        "",
+        f"| what | ours | beside | {' | '.join(names)} |",
+        "|---|---|---|" + "---:|" * len(names),
+    ]
+    for (question, A, B), found in cells.items():
+        row = [question, A, B, *(found.get(name, "") for name in names)]
+        lines.append(f"| {' | '.join(row)} |")
+    head, rest = text.split(MARKS[0], 1)
+    tail = rest.split(MARKS[1], 1)[1]
+    table = "\n".join(lines)
+    path.write_text(f"{head}{MARKS[0]}\n{table}\n{MARKS[1]}{tail}", encoding="utf8")
+
+
+def _pipe(nlp: Any) -> Callable[[list[str]], None]:
+    def run(texts: list[str]) -> None:
+        for _ in nlp.pipe(texts):
+            pass
+
+    return run
+
+
+def _update(nlp: Any) -> Callable[[list[Doc]], None]:
+    optimizer = nlp.resume_training()
+    examples: dict[int, Any] = {}
+
+    def run(docs: list[Doc]) -> None:
+        if id(docs) not in examples:
+            examples[id(docs)] = make_examples(nlp, [doc for doc in docs if len(doc)])
+        nlp.update(examples[id(docs)], sgd=optimizer)
+
+    return run
+
+
+def _count(batches: Batches) -> int:
+    return sum(len(doc) for batch in batches for doc in batch)

@@ -1,0 +1,75 @@
+import pytest
+import spacy
+import srsly
+from thinc.api import get_current_ops
+
+from spacy_charlm.evaluation.benchmark import (
+    MARKS,
+    PARTS,
+    describe_run,
+    run_benchmark,
+    write_results,
+    write_table,
+)
+from spacy_charlm.evaluation.paired_timing import Ratio, compare
+
+TEXTS = ["The cat saw a dog.", "A dog slept, and the cat did not.", "Nobody saw the cat."]
+
+
+def make_batches():
+    nlp = spacy.blank("en")
+    return [[nlp.make_doc(text) for text in TEXTS] for _ in range(2)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS)
+def test_benchmark_runs_every_part(part, tmp_path):
+    batches = make_batches()
+    ops, shown = get_current_ops(), []
+    ratios = run_benchmark(batches, [part], 1, shown.append)
+    assert get_current_ops() is ops
+    assert shown == ratios and len(ratios) >= 6
+    for ratio in ratios:
+        assert len(ratio.ratios) == 1 and ratio.median > 0 and ratio.A_speed > 0
+    facts = describe_run(batches, "cats.txt")
+    write_results(ratios, facts, tmp_path / "results" / "some.jsonl")
+    lines = list(srsly.read_jsonl(tmp_path / "results" / "some.jsonl"))
+    assert [line["question"] for line in lines] == [ratio.question for ratio in ratios]
+
+
+def test_benchmark_writes_its_table_between_the_marks(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"# Title\n{MARKS[0]}\nold\n{MARKS[1]}\nend\n", encoding="utf8")
+    ratios = [
+        Ratio(f"embed; {blas}", "ours", "theirs", 2.0, 1.0, [2.0, 1.0, 4.0], 1.0)
+        for blas in ("NumPy's BLAS", "BLIS")
+    ]
+    facts = {"cores": 2, "cpu": "some", "words": 3000, "text": "cats.txt"}
+    for _ in range(2):  # a second time it replaces what it wrote
+        write_table(ratios, facts, path)
+        text = path.read_text(encoding="utf8")
+        assert text.startswith("# Title\n") and text.endswith("\nend\n") and "old" not in text
+        assert text.count("| embed | ours | theirs | 2.00 (1.00-4.00) | 2.00 (1.00-4.00) |") == 1
+    path.write_text("no marks", encoding="utf8")
+    with pytest.raises(ValueError, match="charlm E681"):
+        write_table(ratios, facts, path)
+
+
+def test_benchmark_names_an_unknown_part():
+    with pytest.raises(ValueError, match="charlm E680.*embed, update, pipeline.*found other"):
+        run_benchmark(make_batches(), ["other"], 1, print)
+
+
+def test_paired_timing_runs_both_sides_in_turn():
+    calls = []
+    ratio = compare(
+        "calls",
+        ("A", lambda batch: calls.append(("A", batch))),
+        ("B", lambda batch: calls.append(("B", batch))),
+        [1, 2],
+        words=10,
+        pairs=2,
+    )
+    once = [("A", 1), ("A", 2), ("B", 1), ("B", 2)]
+    assert calls == once * 3  # the first pair does not count
+    assert len(ratio.ratios) == 2
