@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict, dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -130,17 +131,25 @@ def load_snapshot(content: ArrayFile, model: Model, optimizer: Optimizer) -> Non
     params = _params(model)
     arrays: dict[str, Any] = content.arrays
     ops: Any = model.ops
-    shapes = {name: node.get_param(key[1]).shape for name, key, node in params}
+    shapes: dict[str, tuple[int, ...]] = {"updates": (len(params),)}
+    for name, key, node in params:
+        shapes[name] = node.get_param(key[1]).shape
+        kept = [f"{moment}.{name}" for moment in MOMENTS if f"{moment}.{name}" in arrays]
+        # Adam's moments are flat.
+        shapes.update((n, shapes[name] if "averages" in n else (prod(shapes[name]),)) for n in kept)
     lines = [
         f"{name}: checkpoint {arrays[name].shape if name in arrays else None}, now {shape}"
         for name, shape in shapes.items()
         if name not in arrays or arrays[name].shape != shape
     ]
-    if lines or len(arrays["updates"]) != len(params):
+    if lines:
         raise ValueError(Errors.E524.format(lines="\n".join(f"  {line}" for line in lines)))
     for (name, key, node), updates in zip(params, arrays["updates"].tolist()):
         node.set_param(key[1], ops.asarray(arrays[name].copy()))
         optimizer.nr_update[key] = updates
+        if updates:
+            # From its first gradient on, a parameter is updated each time, if by nothing new.
+            node.set_grad(key[1], ops.xp.zeros_like(node.get_param(key[1])))
         for moment in MOMENTS:
             if f"{moment}.{name}" in arrays:
                 kept = ops.asarray(arrays[f"{moment}.{name}"].copy())

@@ -16,6 +16,7 @@ from ..errors import Errors
 from ..objectives.lmao import Prediction
 from ..types import TargetBatch
 from .load_weights import load_into
+from .optimizer import finish_update
 
 Batch = list[Doc]
 # What the targets of several batches become where a loss compares with all of them.
@@ -135,8 +136,7 @@ class Learner:
             for node in self.model.walk():
                 for name in node.grad_names:
                     node.set_grad(name, node.get_grad(name) / weight)
-        self.model.finish_update(self.optimizer)
-        self.optimizer.step_schedules()  # ours has stepped already and ignores it
+        finish_update(self.model, self.optimizer)
 
     @property
     def shares_targets(self) -> bool:
