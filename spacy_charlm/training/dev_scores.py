@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from spacy.tokens import Doc
-from thinc.api import Model
+from thinc.api import Model, fix_random_seed
 
 EVALUATION = 2**31  # a step that no training reaches: its masks are those of every evaluation
 MAX_ROWS = 1_000  # predictions that are compared with all candidates at a time
@@ -47,9 +47,10 @@ def score_dev(model: Model, batches: Iterable[list[Doc]]) -> dict[str, float]:
         nothing of single words, the mean loss alone, as "dev_loss".
     """
     batches = list(batches)
+    fix_random_seed(EVALUATION)
+    model.attrs["restart"](EVALUATION)
     if "predict_hidden" not in model.attrs:
         return {"dev_loss": _score_other(model, batches)}
-    model.attrs["restart"](EVALUATION)
     ops: Any = model.ops
     candidates: dict[bytes, int] = {}
     vectors, rows, losses = [], [], []
