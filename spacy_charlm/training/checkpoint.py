@@ -96,7 +96,13 @@ def write_checkpoint(
 def find_checkpoints(folder: Path) -> list[Path]:
     """List the checkpoints of a run, the oldest first."""
     paths = folder.glob("step-*.ckpt")
-    return sorted(path for path in paths if re.fullmatch(r"step-\d+\.ckpt", path.name))
+    paths = (path for path in paths if re.fullmatch(r"step-\d+\.ckpt", path.name))
+    return sorted(paths, key=get_step)
+
+
+def get_step(path: Path) -> int:
+    """Get the step of a checkpoint from its name."""
+    return int(path.stem.removeprefix("step-"))
 
 
 def read_checkpoint(folder: Path) -> ArrayFile:

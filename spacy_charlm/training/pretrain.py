@@ -12,6 +12,7 @@ from ..errors import Errors
 from .checkpoint import (
     Progress,
     find_checkpoints,
+    get_step,
     read_checkpoint,
     write_checkpoint,
 )
@@ -70,7 +71,7 @@ class Pretraining:
         found = None
         if resume:
             found = read_checkpoint(output / CHECKPOINTS)
-        elif find_checkpoints(output / CHECKPOINTS) or (output / LAST).exists():
+        elif _is_begun(output):
             raise ValueError(Errors.E525.format(path=output))
         make_folder(output)
         self.scan: Scan | None = worker.scan()
@@ -93,18 +94,26 @@ class Pretraining:
         worker, path = self.worker, self.output / LOG
         log = RunLog(path, progress.step, worker.nlp, worker.component, self.settings.logger)
         show = ShowProgress("Pretraining", self._share_done(0), progress.words)
-        with catch_signals() as signals:
-            try:
-                finished = self._train(signals, log, show)
-            except ValueError:
-                # Such as a loss that is no number: the weights are those of the update before.
-                self._save(log, evaluate=False)
-                raise
-            stopped = not finished and bool(signals)
-            if self._saved_step != progress.step:
-                self._save(log, evaluate=not stopped)
-        show.close(done=True)
-        log.close()
+        whole = False
+        try:
+            with catch_signals() as signals:
+                if self._saved_step < 0:
+                    # From here on a kill leaves something to resume from.
+                    self._write_checkpoint()
+                try:
+                    finished = self._train(signals, log, show)
+                except ValueError:
+                    # Such as a loss that is no number: the weights are those of the update before.
+                    if self._saved_step != progress.step:
+                        self._save(log, evaluate=False)
+                    raise
+                stopped = not finished and bool(signals)
+                if self._saved_step != progress.step:
+                    self._save(log, evaluate=not stopped)
+            whole = True
+        finally:
+            show.close(done=whole)
+            log.close()
         return Outcome(progress, stopped)
 
     def _train(self, signals: list[int], log: RunLog, show: ShowProgress) -> bool:
@@ -113,7 +122,12 @@ class Pretraining:
         last = time.monotonic()
         while progress.epoch < worker.max_epochs:
             worker.start_pass(progress.epoch, progress.round)
-            while (n_steps := worker.next_round()) >= 0:
+            while True:
+                if signals or self._is_over():
+                    return False
+                n_steps = worker.next_round()
+                if n_steps < 0:
+                    break
                 while progress.round_step < n_steps:
                     if signals or self._is_over():
                         return False
@@ -129,9 +143,10 @@ class Pretraining:
                     show.update(self._share_done(n_steps), progress.words, f"loss {mean:.4f}")
                     if progress.step % self.settings.eval_frequency == 0:
                         self._save(log)
+                        last = time.monotonic()
                 progress.round += 1
                 progress.round_step = 0
-            if progress.round == 0:
+            if progress.round == 0 or progress.step == 0:
                 raise ValueError(Errors.E527)
             progress.epoch += 1
             progress.round = 0
@@ -158,10 +173,6 @@ class Pretraining:
         if is_best:
             write_whole(self.output / BEST, [weights])
         write_whole(self.output / LAST, [weights])
-        folder = self.output / CHECKPOINTS
-        snapshot = self.worker.snapshot()
-        write_checkpoint(folder, snapshot, progress, self.origin, self.settings.keep_last)
-        self._saved_step = progress.step
         total = self._sum
         line = {
             "step": progress.step,
@@ -178,7 +189,14 @@ class Pretraining:
             self._scores.append((score, progress.step))
             line.update(best=is_best, score=score)
         self._sum = Result()
+        # Before the checkpoint: a resumed run removes lines after it, and would not write this one.
         log.write(line, self._scores)
+        self._write_checkpoint()
+
+    def _write_checkpoint(self) -> None:
+        folder, snapshot = self.output / CHECKPOINTS, self.worker.snapshot()
+        write_checkpoint(folder, snapshot, self.progress, self.origin, self.settings.keep_last)
+        self._saved_step = self.progress.step
 
     def _complete(self, weights: bytes, scores: dict[str, float]) -> bytes:
         """Put what only this command knows onto the card, and a digest."""
@@ -205,3 +223,12 @@ class Pretraining:
             done = progress.epoch + min(inside / rounds, 1.0)
             shares.append(done / self.worker.max_epochs)
         return min(max(shares), 1.0)
+
+
+def _is_begun(output: Path) -> bool:
+    """Whether a run has left weights there, or somebody else has."""
+    checkpoints = find_checkpoints(output / CHECKPOINTS)
+    if checkpoints:
+        # A run whose only checkpoint is its first one ended before its first save was whole.
+        return get_step(checkpoints[-1]) > 0
+    return (output / LAST).exists()
