@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from thinc.api import Model, Optimizer
 
+from ..card import CARD_ATTR
 from ..errors import Errors
 from .array_file import ArrayFile, read_arrays, write_arrays
 from .files import PART
@@ -52,7 +53,12 @@ def take_snapshot(model: Model, optimizer: Optimizer) -> ArrayFile:
     RETURNS (ArrayFile): For `write_checkpoint` and `load_snapshot`.
     """
     counters = {name: value for name, value in model.attrs.items() if type(value) is int}
-    settings = {"attrs": counters, "optimizer_steps": get_steps(optimizer)}
+    tok2vec = model.maybe_get_ref("tok2vec") or model
+    settings = {
+        "attrs": counters,
+        "card": tok2vec.attrs.get(CARD_ATTR),
+        "optimizer_steps": get_steps(optimizer),
+    }
     updates = [optimizer.nr_update.get(key, 0) for _, key, _ in _params(model)]
     arrays = {"updates": np.array(updates, dtype="int64")}
     for name, key, node in _params(model):
@@ -162,6 +168,9 @@ def load_snapshot(content: ArrayFile, model: Model, optimizer: Optimizer) -> Non
                 getattr(optimizer, moment)[key] = kept
     set_steps(optimizer, content.settings["optimizer_steps"])
     model.attrs.update(content.settings["attrs"])
+    if content.settings["card"] is not None:
+        tok2vec = model.maybe_get_ref("tok2vec") or model
+        tok2vec.attrs[CARD_ATTR] = content.settings["card"]
 
 
 def _params(model: Model) -> list[tuple[str, tuple[int, str], Model]]:

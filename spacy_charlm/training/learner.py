@@ -13,6 +13,7 @@ from spacy.training.pretrain import create_pretraining_model
 from spacy.util import dot_to_object, load_model_from_config, registry
 from thinc.api import Config, Model, fix_random_seed, set_gpu_allocator
 
+from ..card import CARD_ATTR
 from ..errors import Errors
 from ..objectives.lmao import Prediction
 from ..types import TargetBatch
@@ -70,7 +71,9 @@ class Learner:
         self.model.attrs.setdefault("restart", _make_restart(self.model))
         self.corpus = self.resolve_corpus(settings["corpus"])
         if init is not None:
-            load_into(self.model.get_ref("tok2vec"), init)
+            tok2vec = self.model.get_ref("tok2vec")
+            load_into(tok2vec, init)
+            tok2vec.attrs.pop(CARD_ATTR, None)  # says what another run was
 
     def resolve_corpus(self, dotted: str) -> Any:
         """Build a reader that the config names.

@@ -164,7 +164,7 @@ class Pretraining:
         progress = self.progress
         start = time.monotonic()
         scores = self.worker.evaluate() if evaluate else {}
-        score = -scores["dev_loss"] if scores else None
+        score = -scores["dev_loss"] if "dev_loss" in scores else None
         is_best = score is not None and (progress.best_score is None or score > progress.best_score)
         if score is not None and is_best:
             progress.best_score, progress.best_step, progress.scores = score, progress.step, scores
