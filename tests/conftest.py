@@ -1,7 +1,20 @@
+import random
+from pathlib import Path
+
 import numpy as np
 import pytest
+import srsly
+from spacy.util import load_config
 from thinc.api import CupyOps, NumpyOps, get_current_ops, set_current_ops
 from thinc.util import has_cupy_gpu
+
+from spacy_charlm.training.array_file import read_arrays
+from spacy_charlm.training.checkpoint import find_checkpoints
+from spacy_charlm.training.pretrain import BEST, CHECKPOINTS, LAST, LOG, pretrain
+from spacy_charlm.training.worker import Worker
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+CLOCK = ("seconds", "words_per_second", "memory_mb")  # what two equal runs differ in
 
 NEEDS_GPU = pytest.mark.skipif(not has_cupy_gpu, reason="needs CuPy and a GPU")
 
@@ -73,3 +86,129 @@ def check_gradients(ops64):
                     )
 
     return check
+
+
+class Died(Exception):
+    """The end of a run that is told to die."""
+
+
+class TinyPretraining:
+    """A pretraining of a second: 40 updates in 3 passes over rounds of 3 or so, 10 saves."""
+
+    _whole: dict = {}
+    WORDS = (
+        "the a cat dog saw heard and slept near old red house can't sing sang Leeds rain".split()
+    )
+
+    def __init__(self, folder):
+        self.folder = folder
+        rng = random.Random(0)
+        for name, n_texts in (("raw", 60), ("dev", 30)):
+            texts = [
+                " ".join(rng.choices(self.WORDS, k=rng.randrange(4, 12))) for _ in range(n_texts)
+            ]
+            (folder / f"{name}.txt").write_text("\n".join(texts), encoding="utf8")
+        rows = ([word, *(f"{rng.gauss(0, 1):.3f}" for _ in range(4))] for word in self.WORDS[:14])
+        lines = "".join(" ".join(row) + "\n" for row in rows)
+        (folder / "vectors.txt").write_text(lines, encoding="utf8")
+        embed = "components.tok2vec.model.embed"
+        self.overrides = {
+            "paths.raw_text": str(folder / "raw.txt"),
+            "paths.dev_text": str(folder / "dev.txt"),
+            "paths.target_vectors": str(folder / "vectors.txt"),
+            f"{embed}.width": 8,
+            f"{embed}.windows": [3],
+            f"{embed}.filters": [4],
+            f"{embed}.char_width": 4,
+            f"{embed}.char_rows": 100,
+            f"{embed}.rows": [50, 20],
+            "components.tok2vec.model.encode.depth": 1,
+            "pretraining.objective.hidden_size": 8,
+            "pretraining.batcher.size": 40,
+            "pretraining.max_epochs": 3,
+            "pretraining.optimizer.learn_rate.warmup_steps": 20,
+            "pretraining.optimizer.learn_rate.total_steps": 60,
+            "charlm.eval_frequency": 4,
+            "charlm.block_size": 500,
+        }
+
+    def config(self, overrides=None, blocks=None, name="cosine"):
+        """The config; `blocks` replace whole blocks by their dotted names."""
+        config = load_config(
+            CONFIGS / "pretrain" / f"{name}.cfg",
+            overrides={**self.overrides, **(overrides or {})},
+            interpolate=False,
+        )
+        for dotted, block in (blocks or {}).items():
+            *parents, last = dotted.split(".")
+            section = config
+            for parent in parents:
+                section = section[parent]
+            section[last] = block
+        return config
+
+    def arguments(self, output, *more, name="cosine"):
+        """The same run as arguments of `charlm pretrain`."""
+        config = CONFIGS / "pretrain" / f"{name}.cfg"
+        settings = [
+            part
+            for name, value in self.overrides.items()
+            for part in (f"--{name}", value if isinstance(value, str) else srsly.json_dumps(value))
+        ]
+        return ["pretrain", str(config), str(output), *map(str, more), *settings]
+
+    def run(self, output, overrides=None, *, blocks=None, resume=False, die_at=None, **settings):
+        """Pretrain; with `die_at` end without a word before that update."""
+        worker = Worker(self.config(overrides, blocks), **settings)
+        if die_at is not None:
+            step = worker.step
+
+            def die(number, i):
+                if number == die_at:
+                    raise Died
+                return step(number, i)
+
+            worker.step = die
+        try:
+            return pretrain(worker, self.folder / output, resume=resume)
+        except Died:
+            return None
+        finally:
+            worker.close()
+
+    def whole(self):
+        """The result of an uninterrupted run, computed once: no path of the folder is in it."""
+        if not self._whole:
+            self.run("whole of all tests")
+            self._whole.update(self.result("whole of all tests"))
+        return self._whole
+
+    def result(self, output):
+        """All that a run has written, without what a clock says."""
+        folder = self.folder / output
+        checkpoint = read_arrays(find_checkpoints(folder / CHECKPOINTS)[-1])
+        checkpoint.settings["progress"].pop("seconds")
+        log = [
+            {name: value for name, value in line.items() if name not in CLOCK}
+            for line in srsly.read_jsonl(folder / LOG)
+        ]
+        return {
+            "best": (folder / BEST).read_bytes() if (folder / BEST).exists() else None,
+            "last": (folder / LAST).read_bytes(),
+            "settings": checkpoint.settings,
+            "arrays": {name: array.tobytes() for name, array in checkpoint.arrays.items()},
+            "log": log,
+        }
+
+
+@pytest.fixture
+def keep_ops():
+    """The configs' `use_blas` changes the backend of the process."""
+    before = get_current_ops()
+    yield
+    set_current_ops(before)
+
+
+@pytest.fixture
+def tiny(tmp_path, keep_ops):
+    return TinyPretraining(tmp_path)

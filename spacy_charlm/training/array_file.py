@@ -79,6 +79,9 @@ def read_arrays(path: Path) -> ArrayFile:
                 raise ValueError("its digest is not that of its content: cut short or damaged")
             file_.seek(START.size)
             header = json.loads(file_.read(header_size))
+            settings = header["settings"]
+            if not isinstance(settings, dict):
+                raise ValueError(f"its settings are of type {type(settings).__name__}")
             layout = [(str(name), kind, tuple(shape)) for name, kind, shape in header["arrays"]]
             _check_sizes(layout, size - START.size - header_size)
             arrays = {
@@ -91,7 +94,7 @@ def read_arrays(path: Path) -> ArrayFile:
         raise ValueError(Errors.E521.format(path=path, reason=err)) from err
     except (ValueError, KeyError, TypeError, RecursionError) as err:
         raise ValueError(Errors.E521.format(path=path, reason=err)) from err
-    return ArrayFile(header["settings"], arrays)
+    return ArrayFile(settings, arrays)
 
 
 def _check_sizes(layout: list[tuple[str, str, tuple[int, ...]]], size: int) -> None:

@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import asdict, dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from thinc.api import Model, Optimizer
 
+from ..card import CARD_ATTR
 from ..errors import Errors
 from .array_file import ArrayFile, read_arrays, write_arrays
 from .files import PART
@@ -51,7 +53,12 @@ def take_snapshot(model: Model, optimizer: Optimizer) -> ArrayFile:
     RETURNS (ArrayFile): For `write_checkpoint` and `load_snapshot`.
     """
     counters = {name: value for name, value in model.attrs.items() if type(value) is int}
-    settings = {"attrs": counters, "optimizer_steps": get_steps(optimizer)}
+    tok2vec = model.maybe_get_ref("tok2vec") or model
+    settings = {
+        "attrs": counters,
+        "card": tok2vec.attrs.get(CARD_ATTR),
+        "optimizer_steps": get_steps(optimizer),
+    }
     updates = [optimizer.nr_update.get(key, 0) for _, key, _ in _params(model)]
     arrays = {"updates": np.array(updates, dtype="int64")}
     for name, key, node in _params(model):
@@ -95,7 +102,13 @@ def write_checkpoint(
 def find_checkpoints(folder: Path) -> list[Path]:
     """List the checkpoints of a run, the oldest first."""
     paths = folder.glob("step-*.ckpt")
-    return sorted(path for path in paths if re.fullmatch(r"step-\d+\.ckpt", path.name))
+    paths = (path for path in paths if re.fullmatch(r"step-\d+\.ckpt", path.name))
+    return sorted(paths, key=get_step)
+
+
+def get_step(path: Path) -> int:
+    """Get the step of a checkpoint from its name."""
+    return int(path.stem.removeprefix("step-"))
 
 
 def read_checkpoint(folder: Path) -> ArrayFile:
@@ -130,23 +143,34 @@ def load_snapshot(content: ArrayFile, model: Model, optimizer: Optimizer) -> Non
     params = _params(model)
     arrays: dict[str, Any] = content.arrays
     ops: Any = model.ops
-    shapes = {name: node.get_param(key[1]).shape for name, key, node in params}
+    shapes: dict[str, tuple[int, ...]] = {"updates": (len(params),)}
+    for name, key, node in params:
+        shapes[name] = node.get_param(key[1]).shape
+        kept = [f"{moment}.{name}" for moment in MOMENTS if f"{moment}.{name}" in arrays]
+        # Adam's moments are flat.
+        shapes.update((n, shapes[name] if "averages" in n else (prod(shapes[name]),)) for n in kept)
     lines = [
         f"{name}: checkpoint {arrays[name].shape if name in arrays else None}, now {shape}"
         for name, shape in shapes.items()
         if name not in arrays or arrays[name].shape != shape
     ]
-    if lines or len(arrays["updates"]) != len(params):
+    if lines:
         raise ValueError(Errors.E524.format(lines="\n".join(f"  {line}" for line in lines)))
     for (name, key, node), updates in zip(params, arrays["updates"].tolist()):
         node.set_param(key[1], ops.asarray(arrays[name].copy()))
         optimizer.nr_update[key] = updates
+        if updates:
+            # From its first gradient on, a parameter is updated each time, if by nothing new.
+            node.set_grad(key[1], ops.xp.zeros_like(node.get_param(key[1])))
         for moment in MOMENTS:
             if f"{moment}.{name}" in arrays:
                 kept = ops.asarray(arrays[f"{moment}.{name}"].copy())
                 getattr(optimizer, moment)[key] = kept
     set_steps(optimizer, content.settings["optimizer_steps"])
     model.attrs.update(content.settings["attrs"])
+    if content.settings["card"] is not None:
+        tok2vec = model.maybe_get_ref("tok2vec") or model
+        tok2vec.attrs[CARD_ATTR] = content.settings["card"]
 
 
 def _params(model: Model) -> list[tuple[str, tuple[int, str], Model]]:

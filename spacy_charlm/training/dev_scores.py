@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from spacy.tokens import Doc
-from thinc.api import Model
+from thinc.api import Model, fix_random_seed
 
 EVALUATION = 2**31  # a step that no training reaches: its masks are those of every evaluation
 MAX_ROWS = 1_000  # predictions that are compared with all candidates at a time
@@ -43,13 +43,15 @@ def score_dev(model: Model, batches: Iterable[list[Doc]]) -> dict[str, float]:
 
     model (Model): The objective.
     batches (Iterable[List[Doc]]): The texts.
-    RETURNS (Dict[str, float]): The fields of DevScores; of spaCy's own objectives, which say
+    RETURNS (Dict[str, float]): The fields of DevScores, without a loss where no hidden word has a
+        target; of spaCy's own objectives, which say
         nothing of single words, the mean loss alone, as "dev_loss".
     """
     batches = list(batches)
+    fix_random_seed(EVALUATION)
+    model.attrs["restart"](EVALUATION)
     if "predict_hidden" not in model.attrs:
         return {"dev_loss": _score_other(model, batches)}
-    model.attrs["restart"](EVALUATION)
     ops: Any = model.ops
     candidates: dict[bytes, int] = {}
     vectors, rows, losses = [], [], []
@@ -66,7 +68,7 @@ def score_dev(model: Model, batches: Iterable[list[Doc]]) -> dict[str, float]:
         vectors.append(prediction.vectors)
         losses.append((model.attrs["loss"](ops, docs, prediction)[0], len(rows[-1])))
     if not rows:
-        return DevScores(0, 0, 0, 0, 0, len(candidates), without / max(tokens, 1)).as_dict()
+        return {"dev_masked": 0, "no_target": without / max(tokens, 1)}
     table = np.frombuffer(b"".join(candidates), dtype="float32").reshape(len(candidates), -1)
     cosine, ranks = _rank(ops, ops.xp.concatenate(vectors), np.concatenate(rows), table)
     n = len(ranks)

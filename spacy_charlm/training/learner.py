@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from spacy.ml.models.multi_task import _RandomWords
 from spacy.schemas import ConfigSchemaPretrain
 from spacy.tokens import Doc
 from spacy.training.pretrain import create_pretraining_model
 from spacy.util import dot_to_object, load_model_from_config, registry
-from thinc.api import Config, fix_random_seed, set_gpu_allocator
+from thinc.api import Config, Model, fix_random_seed, set_gpu_allocator
 
+from ..card import CARD_ATTR
 from ..errors import Errors
 from ..objectives.lmao import Prediction
 from ..types import TargetBatch
 from .load_weights import load_into
+from .optimizer import finish_update
 
 Batch = list[Doc]
 # What the targets of several batches become where a loss compares with all of them.
@@ -65,9 +68,12 @@ class Learner:
         self.batcher = settings["batcher"]
         self.optimizer = settings["optimizer"]
         self.model = create_pretraining_model(self.nlp, settings)
+        self.model.attrs.setdefault("restart", _make_restart(self.model))
         self.corpus = self.resolve_corpus(settings["corpus"])
         if init is not None:
-            load_into(self.model.get_ref("tok2vec"), init)
+            tok2vec = self.model.get_ref("tok2vec")
+            load_into(tok2vec, init)
+            tok2vec.attrs.pop(CARD_ATTR, None)  # says what another run was
 
     def resolve_corpus(self, dotted: str) -> Any:
         """Build a reader that the config names.
@@ -135,8 +141,7 @@ class Learner:
             for node in self.model.walk():
                 for name in node.grad_names:
                     node.set_grad(name, node.get_grad(name) / weight)
-        self.model.finish_update(self.optimizer)
-        self.optimizer.step_schedules()  # ours has stepped already and ignores it
+        finish_update(self.model, self.optimizer)
 
     @property
     def shares_targets(self) -> bool:
@@ -159,9 +164,19 @@ class Learner:
     def _seed(self, step: int, part: int) -> None:
         key = np.random.SeedSequence([self.seed, step, part]).generate_state(1)
         fix_random_seed(int(key[0]))
-        restart = self.model.attrs.get("restart")
-        if restart is not None:
-            restart(step, part)
+        self.model.attrs["restart"](step, part)
+
+
+def _make_restart(model: Model) -> Callable[..., None]:
+    """Make an objective of spaCy forget the random words that it has drawn ahead."""
+    cells = getattr(model._func, "__closure__", None) or ()
+    found = [cell.cell_contents for cell in cells if isinstance(cell.cell_contents, _RandomWords)]
+
+    def restart(*key: int) -> None:
+        for words in found:
+            words._cache.clear()
+
+    return restart
 
 
 def join_targets(values: Sequence[np.ndarray]) -> np.ndarray:

@@ -43,6 +43,19 @@ class SelfSteppingOptimizer(Optimizer):
         """Do nothing: `spacy train` calls this after each update, which has stepped already."""
 
 
+def finish_update(model: Model, optimizer: Optimizer) -> None:
+    """Update a model by its gradients, and advance the schedules of an optimizer that does not.
+
+    model (Model): The model.
+    optimizer (Optimizer): Any optimizer of thinc.
+    """
+    before = _count_updates(optimizer)
+    model.finish_update(optimizer)
+    # As in our own: where no parameter had a gradient yet, there was no update.
+    if _count_updates(optimizer) > before:
+        optimizer.step_schedules()
+
+
 def get_steps(optimizer: Optimizer) -> int:
     """Count how often the schedules of an optimizer have advanced.
 
@@ -51,7 +64,7 @@ def get_steps(optimizer: Optimizer) -> int:
     """
     if isinstance(optimizer, SelfSteppingOptimizer):
         return optimizer._steps
-    return max(optimizer.nr_update.values(), default=0)
+    return _count_updates(optimizer)
 
 
 def set_steps(optimizer: Optimizer, steps: int) -> None:
@@ -64,6 +77,10 @@ def set_steps(optimizer: Optimizer, steps: int) -> None:
         Optimizer.step_schedules(optimizer)
     if isinstance(optimizer, SelfSteppingOptimizer):
         optimizer._steps = steps
+
+
+def _count_updates(optimizer: Optimizer) -> int:
+    return max(optimizer.nr_update.values(), default=0)
 
 
 def create_adam_v1(

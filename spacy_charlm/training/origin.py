@@ -9,6 +9,8 @@ from .rounds import Scan
 # A change of these does not change the updates that a run has made.
 FREE_SETTINGS = ("max_steps", "patience", "keep_last", "logger", "eval_frequency", "dev_corpus")
 
+PATHS = ("path", "vectors")  # settings that are paths, relative ones too
+
 
 def describe_origin(worker: Any, scan: Scan | None) -> dict[str, Any]:
     """Describe what decides a run's updates: config, seed, texts, target, parts of a batch.
@@ -17,7 +19,7 @@ def describe_origin(worker: Any, scan: Scan | None) -> dict[str, Any]:
     scan (Optional[Scan]): What the texts are.
     RETURNS (Dict[str, Any]): JSON-like, without absolute paths.
     """
-    config = worker.nlp.config
+    config = worker.nlp.config.interpolate()
     pretraining = {k: v for k, v in config["pretraining"].items() if k != "max_epochs"}
     charlm = config.get("charlm") or {}
     corpus = pretraining["corpus"].rpartition(".")[2]
@@ -25,6 +27,7 @@ def describe_origin(worker: Any, scan: Scan | None) -> dict[str, Any]:
         "config": _strip(
             {
                 "nlp": config["nlp"],
+                "initialize": {"vectors": config["initialize"].get("vectors")},
                 "components": config["components"],
                 "corpora": {corpus: config["corpora"].get(corpus)},
                 "pretraining": pretraining,
@@ -38,11 +41,11 @@ def describe_origin(worker: Any, scan: Scan | None) -> dict[str, Any]:
     }
 
 
-def _strip(value: Any) -> Any:
-    """Leave the name of an absolute path: it says where a machine keeps a file."""
+def _strip(value: Any, name: str = "") -> Any:
+    """Leave the name of a path: it says where a machine keeps a file."""
     if isinstance(value, dict):
-        return {name: _strip(part) for name, part in value.items()}
-    if isinstance(value, str) and Path(value).is_absolute():
+        return {key: _strip(part, key) for key, part in value.items()}
+    if isinstance(value, str) and (name in PATHS or Path(value).is_absolute()):
         return Path(value).name
     return value
 

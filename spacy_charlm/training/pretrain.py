@@ -12,6 +12,7 @@ from ..errors import Errors
 from .checkpoint import (
     Progress,
     find_checkpoints,
+    get_step,
     read_checkpoint,
     write_checkpoint,
 )
@@ -70,7 +71,7 @@ class Pretraining:
         found = None
         if resume:
             found = read_checkpoint(output / CHECKPOINTS)
-        elif find_checkpoints(output / CHECKPOINTS) or (output / LAST).exists():
+        elif _is_begun(output):
             raise ValueError(Errors.E525.format(path=output))
         make_folder(output)
         self.scan: Scan | None = worker.scan()
@@ -94,18 +95,26 @@ class Pretraining:
         worker, path = self.worker, self.output / LOG
         log = RunLog(path, progress.step, worker.nlp, worker.component, self.settings.logger)
         show = ShowProgress("Pretraining", self._share_done(0), progress.words)
-        with catch_signals() as signals:
-            try:
-                finished = self._train(signals, log, show)
-            except ValueError:
-                # Such as a loss that is no number: the weights are those of the update before.
-                self._save(log, evaluate=False)
-                raise
-            stopped = not finished and bool(signals)
-            if self._saved_step != progress.step:
-                self._save(log, evaluate=not stopped)
-        show.close(done=True)
-        log.close()
+        whole = False
+        try:
+            with catch_signals() as signals:
+                if self._saved_step < 0:
+                    # From here on a kill leaves something to resume from.
+                    self._write_checkpoint()
+                try:
+                    finished = self._train(signals, log, show)
+                except ValueError:
+                    # Such as a loss that is no number: the weights are those of the update before.
+                    if self._saved_step != progress.step:
+                        self._save(log, evaluate=False)
+                    raise
+                stopped = not finished and bool(signals)
+                if self._saved_step != progress.step:
+                    self._save(log, evaluate=not stopped)
+            whole = True
+        finally:
+            show.close(done=whole)
+            log.close()
         return Outcome(progress, stopped)
 
     def _train(self, signals: list[int], log: RunLog, show: ShowProgress) -> bool:
@@ -114,7 +123,12 @@ class Pretraining:
         last = time.monotonic()
         while progress.epoch < worker.max_epochs:
             worker.start_pass(progress.epoch, progress.round)
-            while (n_steps := worker.next_round()) >= 0:
+            while True:
+                if signals or self._is_over():
+                    return False
+                n_steps = worker.next_round()
+                if n_steps < 0:
+                    break
                 while progress.round_step < n_steps:
                     if signals or self._is_over():
                         return False
@@ -134,7 +148,7 @@ class Pretraining:
                         last = time.monotonic()
                 progress.round += 1
                 progress.round_step = 0
-            if progress.round == 0:
+            if progress.round == 0 or progress.step == 0:
                 raise ValueError(Errors.E527)
             progress.epoch += 1
             progress.round = 0
@@ -152,7 +166,7 @@ class Pretraining:
         progress = self.progress
         start = time.monotonic()
         scores = self.worker.evaluate() if evaluate else {}
-        score = -scores["dev_loss"] if scores else None
+        score = -scores["dev_loss"] if "dev_loss" in scores else None
         is_best = score is not None and (progress.best_score is None or score > progress.best_score)
         if score is not None and is_best:
             progress.best_score, progress.best_step, progress.scores = score, progress.step, scores
@@ -161,10 +175,6 @@ class Pretraining:
         if is_best:
             write_whole(self.output / BEST, [weights])
         write_whole(self.output / LAST, [weights])
-        folder = self.output / CHECKPOINTS
-        snapshot = self.worker.snapshot()
-        write_checkpoint(folder, snapshot, progress, self.origin, self.settings.keep_last)
-        self._saved_step = progress.step
         total = self._sum
         line = {
             "step": progress.step,
@@ -181,7 +191,14 @@ class Pretraining:
             self._scores.append((score, progress.step))
             line.update(best=is_best, score=score)
         self._sum, self._seconds = Result(), 0.0
+        # Before the checkpoint: a resumed run removes lines after it, and would not write this one.
         log.write(line, self._scores)
+        self._write_checkpoint()
+
+    def _write_checkpoint(self) -> None:
+        folder, snapshot = self.output / CHECKPOINTS, self.worker.snapshot()
+        write_checkpoint(folder, snapshot, self.progress, self.origin, self.settings.keep_last)
+        self._saved_step = self.progress.step
 
     def _complete(self, weights: bytes, scores: dict[str, float]) -> bytes:
         """Put what only this command knows onto the card, and a digest."""
@@ -208,3 +225,12 @@ class Pretraining:
             done = progress.epoch + min(inside / rounds, 1.0)
             shares.append(done / self.worker.max_epochs)
         return min(max(shares), 1.0)
+
+
+def _is_begun(output: Path) -> bool:
+    """Whether a run has left weights there, or somebody else has."""
+    checkpoints = find_checkpoints(output / CHECKPOINTS)
+    if checkpoints:
+        # A run whose only checkpoint is its first one ended before its first save was whole.
+        return get_step(checkpoints[-1]) > 0
+    return (output / LAST).exists()

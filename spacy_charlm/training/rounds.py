@@ -9,9 +9,11 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
+import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -74,7 +76,8 @@ class Rounds:
             process's parts with their numbers, of which some may be missing at the end. Their Docs
             live until the next round is asked for.
         """
-        rounds = self._group(_read_blocks(self._read_texts(epoch), self.block_size))
+        blocks = _read_blocks(self._read_texts(epoch), self.block_size, partial(self._seed, epoch))
+        rounds = self._group(blocks)
         rounds = islice(rounds, first, None)
         if self.prefetch is not None and isinstance(self.corpus, TextCorpus):
             yield from self._zoned(self.prefetch.tokenise(rounds))
@@ -94,9 +97,13 @@ class Rounds:
     def _read_texts(self, epoch: int) -> Iterator[Text]:
         if isinstance(self.corpus, TextCorpus):
             return self.corpus.read(self.nlp.vocab, epoch, Counts())
-        fix_random_seed(self.seed + epoch)
         found = self.corpus(self.nlp)
         return (item.reference if isinstance(item, Example) else item for item in found)
+
+    def _seed(self, epoch: int, block: int) -> None:
+        """Tell what a reader draws while it reads a block: updates between blocks draw, too."""
+        key = np.random.SeedSequence([self.seed, epoch, block]).generate_state(1)
+        fix_random_seed(int(key[0]))
 
     def _make_docs(self, block: Any) -> Iterable[Doc]:
         if isinstance(block, Tokens):
@@ -133,15 +140,19 @@ def scan_corpus(nlp: Language, corpus: Any) -> Scan | None:
     return Scan(texts, counts.blank, characters, digest.hexdigest())
 
 
-def _read_blocks(texts: Iterator[Text], size: int) -> Iterator[list[Text]]:
+def _read_blocks(
+    texts: Iterator[Text], size: int, start: Callable[[int], None]
+) -> Iterator[list[Text]]:
     block: list[Text] = []
-    characters = 0
+    characters = number = 0
+    start(number)
     for text in texts:
         block.append(text)
         characters += len(get_characters(text))
         if characters >= size:
             yield block
-            block, characters = [], 0
+            block, characters, number = [], 0, number + 1
+            start(number)
     if block:
         yield block
 

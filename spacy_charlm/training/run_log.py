@@ -10,6 +10,7 @@ import srsly
 from spacy.language import Language
 from wasabi import msg
 
+from ..errors import Errors
 from .files import write_whole
 
 COLUMNS = {
@@ -65,9 +66,13 @@ class RunLog:
         line (Dict[str, Any]): Flat; "step", "epoch", "words", "seconds" and "loss" at least.
         checkpoints (List[Tuple[float, int]]): Score and step of the evaluations, as loggers of
             spaCy want them.
+        RAISES (OSError): If it cannot be written.
         """
-        with self.path.open("a", encoding="utf8") as file_:
-            file_.write(srsly.json_dumps(line) + "\n")
+        try:
+            with self.path.open("a", encoding="utf8") as file_:
+                file_.write(srsly.json_dumps(line) + "\n")
+        except OSError as err:
+            raise OSError(Errors.E520.format(path=self.path, reason=err)) from err
         if self._log_step is not None:
             losses = {name: 0.0 for name in self._pipes}
             losses[self._component] = line["loss"]
