@@ -1,11 +1,11 @@
 """Docs of at most so many tokens from texts of any length, without losing a character."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy
 from spacy.attrs import NORM, ORTH, SPACY
-from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.types import Ints2d
@@ -25,10 +25,21 @@ _MARKS = re.compile(rf"[^\w\s]{{{MAX_MARKS}}}(?=[^\w\s])")
 _RUN = re.compile(r"\S+")
 
 
-def make_pieces(nlp: Language, text: Text, max_length: int) -> Iterator[Doc]:
+class MakesDocs(Protocol):
+    """A pipeline, or what of it makes Docs."""
+
+    vocab: Any
+    max_length: Any
+
+    @property
+    def make_doc(self) -> Callable[[str], Doc]:
+        """Tokenise a text."""
+
+
+def make_pieces(nlp: MakesDocs, text: Text, max_length: int) -> Iterator[Doc]:
     """Make the Docs of one text.
 
-    nlp (Language): The pipeline whose tokenizer and vocab make the Docs.
+    nlp (Language | DocMaker): Whose tokenizer and vocab make the Docs.
     text (str, Words or Doc): The text; it is not tokenised again if it has tokens.
     max_length (int): Most tokens of a Doc; 0 for no limit.
     YIELDS (Doc): The text, or its pieces in their order.

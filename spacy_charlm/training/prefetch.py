@@ -1,7 +1,7 @@
 """Tokenise ahead in other processes, in the same order whatever their number."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +15,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.types import Ints2d
 
+from .doc_maker import DocMaker
 from .make_pieces import make_doc
 from .read_texts import Text
 from .text_corpus import Counts, TextCorpus
@@ -46,15 +47,6 @@ class Tokens:
 
 
 Round: TypeAlias = list[list[Text]]
-
-
-@dataclass(frozen=True)
-class _Maker:
-    """What `TextCorpus.make_docs` needs of a pipeline."""
-
-    make_doc: Callable[[str], Doc]
-    vocab: Vocab
-    max_length: int
 
 
 class Prefetch:
@@ -104,13 +96,13 @@ _PROCESS: dict[str, Any] = {}  # what a child process keeps between its tasks
 
 
 def _start(tokenizer: Any, max_length: int, corpus: TextCorpus) -> None:
-    _PROCESS["maker"] = _Maker(tokenizer, tokenizer.vocab, max_length)
+    _PROCESS["maker"] = DocMaker(tokenizer, max_length)
     _PROCESS["corpus"] = corpus
 
 
 def _tokenise(blocks: Round) -> list[Tokens]:
     maker, corpus = _PROCESS["maker"], _PROCESS["corpus"]
-    with maker.vocab.memory_zone():
+    with maker.zone():
         return [_pack(maker, corpus, block) for block in blocks]
 
 

@@ -7,7 +7,7 @@ and what comes before it is read again, but not tokenised.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -20,6 +20,7 @@ from spacy.training import Example
 from thinc.api import fix_random_seed
 
 from ..errors import Errors
+from .doc_maker import DocMaker
 from .prefetch import Prefetch, Tokens
 from .read_texts import Text
 from .text_corpus import Counts, TextCorpus, get_characters
@@ -47,7 +48,7 @@ class Scan:
 class Rounds:
     """Batches of a corpus in a fixed order.
 
-    nlp (Language): The pipeline whose tokenizer and vocab make the Docs.
+    nlp (Language): The pipeline whose tokenizer makes the Docs.
     corpus (Callable): A reader of [corpora]. With `spacy-charlm.TextCorpus.v1` texts are found
         again without tokenising, and memory stays flat; others are read as they are.
     batcher (Callable): A batcher of spaCy, started anew for each block.
@@ -66,6 +67,10 @@ class Rounds:
     block_size: int = 1_000_000
     seed: int = 0
     prefetch: Prefetch | None = None
+
+    def __post_init__(self) -> None:
+        """Make what makes the Docs."""
+        self._maker = DocMaker(self.nlp.tokenizer, self.nlp.max_length)
 
     def read(self, epoch: int, first: int = 0) -> Iterator[list[list[tuple[int, Batch]]]]:
         """Read the rounds of a pass.
@@ -86,7 +91,9 @@ class Rounds:
 
     def _zoned(self, rounds: Iterable[list[Any]]) -> Iterator[list[list[tuple[int, Batch]]]]:
         for blocks in rounds:
-            with _memory_zone(self.nlp, blocks):
+            # Docs of other readers have a vocab already.
+            have_docs = any(isinstance(b, list) and isinstance(b[0], Doc) for b in blocks)
+            with nullcontext() if have_docs else self._maker.zone():
                 parts = [list(self.batcher(self._make_docs(block))) for block in blocks]
                 n_steps = max(map(len, parts), default=0)
                 yield [
@@ -107,9 +114,9 @@ class Rounds:
 
     def _make_docs(self, block: Any) -> Iterable[Doc]:
         if isinstance(block, Tokens):
-            return block.make_docs(self.nlp.vocab)
+            return block.make_docs(self._maker.vocab)
         if isinstance(self.corpus, TextCorpus):
-            return self.corpus.make_docs(self.nlp, block, Counts())
+            return self.corpus.make_docs(self._maker, block, Counts())
         return block
 
     def _group(self, blocks: Iterator[list[Text]]) -> Iterator[list[list[Text]]]:
@@ -155,13 +162,3 @@ def _read_blocks(
             start(number)
     if block:
         yield block
-
-
-@contextmanager
-def _memory_zone(nlp: Language, blocks: list[Any]) -> Iterator[None]:
-    # Docs that were made before the zone, by another reader, must outlive it.
-    if any(isinstance(block, list) and isinstance(block[0], Doc) for block in blocks):
-        yield
-    else:
-        with nlp.memory_zone():
-            yield

@@ -13,7 +13,7 @@ from spacy.vocab import Vocab
 from wasabi import msg
 
 from ..errors import Errors
-from .make_pieces import make_pieces
+from .make_pieces import MakesDocs, make_pieces
 from .read_texts import Text, list_files, read_texts
 
 
@@ -168,10 +168,10 @@ class TextCorpus:
             texts = islice(texts, self.limit)
         return shuffle_texts(texts, self.buffer_size, rng) if self.shuffle else texts
 
-    def make_docs(self, nlp: Language, texts: Iterable[Text], counts: Counts) -> Iterator[Doc]:
+    def make_docs(self, nlp: MakesDocs, texts: Iterable[Text], counts: Counts) -> Iterator[Doc]:
         """Tokenise and split texts.
 
-        nlp (Language): The pipeline whose tokenizer and vocab make the Docs.
+        nlp (Language | DocMaker): Whose tokenizer and vocab make the Docs.
         texts (Iterable[Text]): What `read` gave.
         counts (Counts): Where they are counted.
         YIELDS (Doc): The Docs. The pieces of one text follow each other.
