@@ -9,7 +9,7 @@ from thinc.api import Ops
 from thinc.types import Floats2d, Ints1d
 
 # Words whose row is remembered; beyond that the memory starts anew.
-MAX_WORDS = 1_000_000
+MAX_WORDS = 100_000
 # Memory of the n-gram table for vectors already computed, in bytes.
 MAX_BYTES = 128 * 1024 * 1024
 # Letters whose n-grams are averaged in one call, which bounds its memory.

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 from spacy.util import registry
 from thinc.api import Config
+from thinc.config import ConfigValidationError
 
 
 class Settings(BaseModel):
@@ -31,6 +32,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+KEYS = tuple(Settings.model_fields)
+
+
 def read_settings(config: Config) -> Settings:
     """Read the section [charlm] of a config.
 
@@ -39,6 +43,14 @@ def read_settings(config: Config) -> Settings:
     RAISES (ConfigValidationError): If a key is unknown or a value of another type.
     """
     section = config.get("charlm") or {}
+    # The registry would drop them without a word.
+    unknown = [
+        {"loc": ("charlm", name), "msg": f"unknown; expected one of {', '.join(KEYS)}"}
+        for name in section
+        if name not in KEYS
+    ]
+    if unknown:
+        raise ConfigValidationError(config={"charlm": section}, errors=unknown)
     return Settings(**registry.resolve({"charlm": section}, schema=_Section)["charlm"])
 
 

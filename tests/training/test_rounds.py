@@ -1,0 +1,167 @@
+import numpy as np
+import pytest
+import spacy
+from spacy.attrs import NORM, ORTH, SPACY
+from spacy.tokens import DocBin
+from spacy.training import Corpus
+from spacy.training.batchers import minibatch_by_words
+
+from spacy_charlm.training import doc_maker
+from spacy_charlm.training.doc_maker import DocMaker
+from spacy_charlm.training.prefetch import Prefetch
+from spacy_charlm.training.rounds import Rounds, scan_corpus
+from spacy_charlm.training.text_corpus import TextCorpus
+
+TEXTS = [f"Text {i} can't be word{i}, nor the other{i % 7} one." for i in range(60)]
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "raw.txt").write_text("\n".join(TEXTS), encoding="utf8")
+    return tmp_path / "raw.txt"
+
+
+def batch(docs):
+    return minibatch_by_words(docs, 40, tolerance=0.0, get_length=len)
+
+
+def read(rounds, epoch=0, first=0):
+    """What each step's parts hold, down to norms and spaces."""
+    return [
+        [
+            [
+                (part, [doc.to_array([ORTH, SPACY, NORM]).tolist() for doc in docs])
+                for part, docs in s
+            ]
+            for s in steps
+        ]
+        for steps in rounds.read(epoch, first)
+    ]
+
+
+def make_rounds(path, **settings):
+    corpus = TextCorpus(path, shuffle=True, buffer_size=20)
+    return Rounds(spacy.blank("en"), corpus, batch, **{"block_size": 500, **settings})
+
+
+def texts_of(found):
+    nlp = spacy.blank("en")
+    for text in TEXTS:
+        nlp.make_doc(text)
+    return [
+        "".join(nlp.vocab.strings[orth] + " " * space for orth, space, _ in rows)
+        for steps in found
+        for step in steps
+        for _, docs in step
+        for rows in docs
+    ]
+
+
+def test_rounds_hold_every_text_once_in_another_order_each_pass(path):
+    rounds = make_rounds(path)
+    first, second = texts_of(read(rounds, 0)), texts_of(read(rounds, 1))
+    assert sorted(first) == sorted(second) == sorted(TEXTS)
+    assert first != second
+    assert texts_of(read(rounds, 0)) == first
+
+
+@pytest.mark.parametrize("n_parts", [1, 3])
+def test_rounds_begin_where_they_are_told_to(n_parts, path):
+    rounds = make_rounds(path, n_parts=n_parts, parts=tuple(range(n_parts)))
+    whole = read(rounds)
+    assert len(whole) >= 2
+    for first in range(len(whole) + 1):
+        assert read(rounds, 0, first) == whole[first:]
+
+
+def test_rounds_are_shared_out(path):
+    """What two processes read is what one reads alone."""
+    whole = read(make_rounds(path, n_parts=4, parts=(0, 1, 2, 3)))
+    shares = [read(make_rounds(path, n_parts=4, parts=parts)) for parts in ((0, 1), (2, 3))]
+    assert len(shares[0]) == len(shares[1]) == len(whole)
+    for number, steps in enumerate(whole):
+        for i, step in enumerate(steps):
+            parts = [part for share in shares for part in share[number][i : i + 1]]
+            assert [batch for part in parts for batch in part] == step
+
+
+def test_rounds_are_the_same_however_many_processes_tokenise(path):
+    expected = read(make_rounds(path))
+    assert "can't" in " ".join(TEXTS)  # whose "ca" has the norm "can"
+    for n_process in (1, 3):
+        rounds = make_rounds(path)
+        rounds.prefetch = Prefetch(rounds.nlp, rounds.corpus, n_process)
+        assert read(rounds) == expected
+        assert read(rounds, 0, 2) == expected[2:]
+        rounds.prefetch.close()
+
+
+def test_prefetch_reads_a_bounded_number_of_rounds_ahead(path):
+    nlp, taken = spacy.blank("en"), []
+
+    def rounds():
+        for i in range(20):
+            taken.append(i)
+            yield [[f"round {i}"]]
+
+    prefetch = Prefetch(nlp, TextCorpus(path), 1)
+    found = prefetch.tokenise(rounds())
+    assert [next(found)[0].lengths for _ in range(3)] == [[2]] * 3
+    assert len(taken) <= 6
+    found.close()
+    prefetch.close()
+
+
+def test_prefetch_passes_an_error_on(path):
+    prefetch = Prefetch(spacy.blank("en"), TextCorpus(path), 1)
+    with pytest.raises(TypeError, match="int"):
+        list(prefetch.tokenise([[[3]]]))
+    prefetch.close()
+
+
+def test_rounds_read_other_readers(tmp_path):
+    nlp = spacy.blank("en")
+    DocBin(docs=[nlp.make_doc(text) for text in TEXTS]).to_disk(tmp_path / "raw.spacy")
+    for corpus in (Corpus(tmp_path / "raw.spacy"), TextCorpus(tmp_path / "raw.spacy")):
+        rounds = Rounds(spacy.blank("en"), corpus, batch, block_size=500)
+        whole = read(rounds)
+        assert len(whole) > 2 and read(rounds, 0, 1) == whole[1:]
+        assert sum(len(docs) for steps in whole for step in steps for _, docs in step) == 60
+
+
+def test_scan_corpus_counts_and_knows_the_texts_again(path):
+    nlp = spacy.blank("en")
+    scan = scan_corpus(nlp, TextCorpus(path))
+    assert (scan.texts, scan.blank) == (60, 0)
+    assert scan.characters == sum(map(len, TEXTS))
+    assert scan == scan_corpus(nlp, TextCorpus(path))
+    path.write_text("\n".join([*TEXTS[:-1], "", "another"]), encoding="utf8")
+    other = scan_corpus(nlp, TextCorpus(path))
+    assert (other.texts, other.blank) == (60, 1) and other.digest != scan.digest
+    assert scan_corpus(nlp, Corpus(path)) is None
+
+
+def test_doc_maker_renews_its_vocab(monkeypatch):
+    monkeypatch.setattr(doc_maker, "MAX_LEXEMES", 50)
+    nlp = spacy.blank("en")
+    n_lexemes, n_strings = len(nlp.vocab), len(nlp.vocab.strings)
+    maker, sizes = DocMaker(nlp.tokenizer, nlp.max_length), []
+    for i in range(30):
+        with maker.zone():
+            doc = maker.make_doc(" ".join(f"w{i}x{j}" for j in range(20)) + " can't")
+            assert (doc[-2].text, doc[-2].norm_) == ("ca", "can")
+        sizes.append(len(maker.vocab))
+    assert max(sizes) < n_lexemes + 150
+    assert (len(nlp.vocab), len(nlp.vocab.strings)) == (n_lexemes, n_strings)
+
+
+def test_doc_maker_leaves_vectors_where_they_are():
+    """Layers read them from the Doc's vocab; a zone frees the words instead."""
+    nlp = spacy.blank("en")
+    nlp.vocab.set_vector("cat", np.ones(3, dtype="float32"))
+    maker = DocMaker(nlp.tokenizer, nlp.max_length)
+    assert maker.vocab is nlp.vocab
+    with maker.zone():
+        assert maker.make_doc("a cat")[1].has_vector
+        maker.make_doc("somethingnew")
+    assert "somethingnew" not in nlp.vocab.strings
