@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from thinc.api import Model, uniform_init
-from thinc.types import Floats2d, Ints1d, Ragged
+from thinc.types import Floats1d, Floats2d, Ints1d, Ragged
 
 from .conv_chars import ConvModel
+from .conv_table import conv_table, seen_rows
 
 EmbedModel = Model[Ragged, Floats2d]
 
@@ -16,8 +17,8 @@ def embed_chars(nI: int, nV: int, convolutions: Sequence[ConvModel]) -> EmbedMod
 
     nI (int): Width of a character's vector. Recommended values: 16 to 64.
     nV (int): Rows of the character table.
-    convolutions (Sequence[Model[Ragged, Floats2d]]): Layers from the characters' vectors (nC, nI)
-        to word vectors (nW, nF).
+    convolutions (Sequence[Model[Ragged, Floats2d]]): Layers of `conv_chars`, whose filters are
+        read. What they would compute position by position is computed here character by character.
     RETURNS (Model[Ragged, Floats2d]): The layer.
 
     Shapes: rows of the table (nC,) of nW words -> words (nW, sum of nF)
@@ -35,25 +36,33 @@ def embed_chars(nI: int, nV: int, convolutions: Sequence[ConvModel]) -> EmbedMod
 def forward(
     model: EmbedModel, Xr: Ragged, is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], Ragged]]:
-    """Look up, convolve, join."""
-    xp: Any = model.ops.xp
-    E = model.get_param("E")
-    chars = cast(Ints1d, Xr.dataXd)
-    embedded = Ragged(E[chars], Xr.lengths)
-    results = [conv(embedded, is_train) for conv in model.layers]
-    Y = xp.hstack([Yc for Yc, _ in results])
+    """Convolve the distinct characters, each of them once, and join."""
+    ops: Any = model.ops
+    chars, lengths = cast(Ints1d, Xr.dataXd), Xr.lengths
+    E: Any = model.get_param("E")
+    used, places = ops.xp.unique(chars, return_inverse=True)
+    seen = E[used]  # (nV, nI)
+    results = []
+    for conv in model.layers:
+        rows = seen_rows(ops, places, lengths, conv.attrs["window"], len(used))
+        W, b = cast(Floats2d, conv.get_param("W")), cast(Floats1d, conv.get_param("b"))
+        results.append(conv_table(ops, seen, W, b, rows, lengths))
+    Y = ops.xp.hstack([Yc for Yc, _ in results])
 
     def backprop(dY: Floats2d) -> Ragged:
-        dX = model.ops.alloc2f(*embedded.dataXd.shape, dtype=dY.dtype)
+        d_seen = ops.alloc2f(*seen.shape, dtype=dY.dtype)
         start = 0
-        for Yc, backprop_conv in results:
+        for conv, (Yc, backprop_conv) in zip(model.layers, results):
             end = start + Yc.shape[1]
-            dX += backprop_conv(model.ops.as_contig(dY[:, start:end])).dataXd
+            dEc, dW, db = backprop_conv(ops.as_contig(dY[:, start:end]))
+            d_seen += dEc
+            conv.inc_grad("W", dW)
+            conv.inc_grad("b", db)
             start = end
-        dE = model.ops.alloc2f(*E.shape, dtype=E.dtype)
-        model.ops.scatter_add(dE, chars, dX)
+        dE = ops.alloc2f(*E.shape, dtype=E.dtype)
+        dE[used] = d_seen  # each of them once
         model.inc_grad("E", dE)
-        return Ragged(model.ops.alloc1i(len(chars)), Xr.lengths)
+        return Ragged(ops.alloc1i(len(chars)), lengths)
 
     return Y, backprop
 

@@ -11,7 +11,7 @@ from spacy.training.initialize import init_nlp
 from spacy.training.pretrain import pretrain
 from spacy.util import load_config
 from spacy.vocab import Vocab
-from thinc.api import Adam, Model, get_current_ops, set_current_ops
+from thinc.api import Adam, Model, fix_random_seed, get_current_ops, set_current_ops
 
 from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
 from spacy_charlm.card import CARD_ATTR, read_card, read_weights
@@ -32,8 +32,9 @@ LOSSES = [CosineLoss, SquaredErrorLoss, ContrastiveLoss]
 
 @pytest.fixture(autouse=True)
 def same_ops():
-    """The configs' `use_blas` changes the backend of the process."""
+    """Draw the same weights; the configs' `use_blas` changes the backend of the process."""
     before = get_current_ops()
+    fix_random_seed(0)
     yield
     set_current_ops(before)
 

@@ -97,10 +97,10 @@ def run_steps(worker, n_steps):
 @pytest.mark.parametrize(
     "name, n_workers",
     [
-        ("cosine", 2),
-        ("contrastive", 4),
+        ("contrastive", 2),
+        pytest.param("cosine", 2, marks=pytest.mark.slow),
         pytest.param("cosine", 4, marks=pytest.mark.slow),
-        pytest.param("contrastive", 2, marks=pytest.mark.slow),
+        pytest.param("contrastive", 4, marks=pytest.mark.slow),
     ],
 )
 def test_crew_makes_the_steps_of_one_worker(name, n_workers, paths):
