@@ -64,7 +64,7 @@ def test_inspect_weights_takes_the_block_of_the_card(tmp_path, layer, section):
         "corpus": {"texts": 1200, "words": 70000, "blank": None},
         "scores": {"dev_loss": 0.25},
     }
-    path, _ = write_weights(tmp_path / "x.bin")
+    path, _ = write_weights(tmp_path / "x.bin", objective="some")
     path.write_bytes(complete_card(path.read_bytes(), facts))
     report = inspect_weights(path)
     assert report.section == section and report.block == BLOCK and report.notes == []
