@@ -397,3 +397,25 @@ class Errors:
         "[charlm E681] Expected the marks {expected} in '{path}', between which the table goes, "
         "but found none. Add them where the table belongs."
     )
+
+    # E66x: robustness (evaluation/robustness.py)
+    E660 = (
+        "[charlm E660] Expected texts with labels that the pipeline scores in '{path}', but found "
+        "{found}. Give a .spacy file with the labels of its components."
+    )
+    E661 = (
+        "[charlm E661] Expected a trained pipeline at '{path}', but found {found}. Give a folder "
+        "that `spacy train` wrote, or the name of an installed package."
+    )
+
+    # E7xx: noise (noise/)
+    E700 = "[charlm E700] Expected the rate of typos to be between 0 and 1, but found {found}."
+    E701 = (
+        "[charlm E701] Expected kinds of typos among {expected}, but found {found}. The kind "
+        "'natural' needs a file of misspellings, too."
+    )
+    E702 = "[charlm E702] Expected the keyboard to be one of {expected}, but found '{found}'."
+    E703 = (
+        "[charlm E703] Expected a misspelling, a tab and the correct word in '{path}', line "
+        "{line}, but found {found!r}."
+    )

@@ -13,6 +13,7 @@ from .inspect import inspect_cli
 from .plot import plot_cli
 from .pretrain import pretrain_cli
 from .probe import probe_cli
+from .robustness import robustness_cli
 
 app = typer.Typer(
     name="charlm",
@@ -35,3 +36,4 @@ app.command("inspect", context_settings=OVERRIDES)(inspect_cli)
 app.command("doctor", context_settings=OVERRIDES)(doctor_cli)
 app.command("plot")(plot_cli)
 app.command("benchmark")(benchmark_cli)
+app.command("robustness")(robustness_cli)

@@ -1,0 +1,89 @@
+"""`charlm robustness`: what any spaCy pipeline loses where people mistype."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from wasabi import msg
+
+
+def robustness_cli(
+    pipelines: Annotated[list[str], typer.Argument(help="Trained pipelines: folders or packages")],
+    data: Annotated[Path, typer.Option(help="Texts with labels, .spacy")],
+    rates: Annotated[str, typer.Option(help="Shares of words with a typo")] = "0.05,0.1,0.2,0.3",
+    kinds: Annotated[str, typer.Option(help="mixed, or kinds of typos, by commas")] = "mixed",
+    seeds: Annotated[int, typer.Option(help="Draws for each rate")] = 3,
+    limit: Annotated[int, typer.Option(help="Texts at most; 0 for all")] = 0,
+    misspellings: Annotated[
+        Path | None, typer.Option(help="For the kind natural: misspelling TAB correct word")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for robustness.json and .png")] = None,
+) -> None:
+    """Score pipelines on texts with more and more typos.
+
+    Any spaCy pipeline will do, and several are compared on the same typos. Kinds: key, swap, drop,
+    insert, repeat (these five are mixed), case, lookalike, accent, natural.
+    """
+    import srsly
+
+    from ..evaluation.robustness import METRICS, measure_robustness
+    from ..noise.misspellings import read_misspellings
+    from ..plots.robustness import plot_robustness
+    from ..training.show_progress import ShowProgress
+
+    labels = _label(pipelines)
+    bars: dict[str, ShowProgress] = {}
+
+    def show(name: str, done: float, words: int) -> None:
+        bars.setdefault(name, ShowProgress(labels[name])).update(done, words)
+        if done >= 1:
+            bars[name].close(done=True)
+
+    try:
+        # The other 80 % of the words may have been seen in training.
+        natural = read_misspellings(misspellings, share=0.8, rest=True) if misspellings else None
+        curves = measure_robustness(
+            pipelines,
+            data,
+            rates=[float(rate) for rate in rates.split(",")],
+            kinds=kinds.split(","),
+            seeds=seeds,
+            limit=limit,
+            misspellings=natural,
+            show=show,
+        )
+        msg.table(
+            [
+                (
+                    labels[curve.pipeline],
+                    METRICS[curve.metric],
+                    curve.kind,
+                    *(
+                        f"{mean:.1%} +- {deviation:.1%}" if deviation else f"{mean:.1%}"
+                        for mean, deviation in zip(curve.means(), curve.deviations())
+                    ),
+                )
+                for curve in curves
+            ],
+            header=("pipeline", "score", "typos", *(f"{rate:.0%}" for rate in curves[0].rates)),
+            divider=True,
+            aligns=("l", "l", "l", *("r" for _ in curves[0].rates)),
+        )
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+            srsly.write_json(output / "robustness.json", [curve.__dict__ for curve in curves])
+            plot_robustness(curves, labels, METRICS, output / "robustness.png")
+            msg.good(f"Wrote robustness.json and robustness.png to {output}")
+    except (ValueError, OSError, ImportError) as err:
+        if "[charlm " not in str(err):
+            raise
+        msg.fail("The robustness cannot be measured.", str(err), exits=1)
+
+
+def _label(pipelines: list[str]) -> dict[str, str]:
+    """Name each pipeline by the last parts of its path that tell it from the others."""
+    for n_parts in range(1, 9):
+        names = ["/".join(Path(name).parts[-n_parts:]) for name in pipelines]
+        if len(set(names)) == len(pipelines):
+            break
+    return dict(zip(pipelines, names))

@@ -1,0 +1,1 @@
+"""Typos as people make them; seeded."""

@@ -1,0 +1,66 @@
+"""Typos in training: `spacy-charlm.typos.v1`, for [corpora.train.augmenter]."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from spacy.language import Language
+from spacy.training import Example
+
+from ..noise.misspellings import read_misspellings
+from ..noise.noisy_docs import make_noisy_example
+from ..noise.typos import Typos
+
+TRAINING_SHARE = 0.8  # of the misspelled words; the rest is for scores
+
+
+def create_typos_v1(
+    rate: float = 0.2,
+    kinds: list[str] | None = None,
+    keyboard: str = "qwerty",
+    keep_first: bool = False,
+    keep_last: bool = False,
+    misspellings: Path | None = None,
+    level: float = 1.0,
+    keep_clean: bool = True,
+    seed: int = 0,
+) -> Callable[[Language, Example], Iterator[Example]]:
+    """Create an augmenter that adds typos and leaves the labels right.
+
+    rate (float): Share of the words with an edit; each text draws its own share up to twice that,
+        so that a pipeline meets clean and noisy texts. 0.2 recommended.
+    kinds (Optional[List[str]]): key, swap, drop, insert, repeat, case, lookalike, accent, natural;
+        None for the first five.
+    keyboard (str): qwerty, qwertz or azerty.
+    keep_first (bool): Whether the first character of a word stays.
+    keep_last (bool): Whether the last character of a word stays.
+    misspellings (Optional[Path]): For "natural": a file of misspelling, tab, correct word, of whose
+        words 80 % are used.
+    level (float): Share of the texts that are written anew.
+    keep_clean (bool): Whether the clean text is given beside the noisy one.
+    seed (int): Seed of all that is drawn.
+    RETURNS (Callable[[Language, Example], Iterator[Example]]): The augmenter.
+    RAISES (ValueError): If a setting is out of range.
+    """
+    natural = None
+    if misspellings is not None:
+        natural = read_misspellings(misspellings, share=TRAINING_SHARE)
+    typos = Typos(
+        rate,
+        kinds or ("key", "swap", "drop", "insert", "repeat"),
+        keyboard=keyboard,
+        keep_first=keep_first,
+        keep_last=keep_last,
+        misspellings=natural,
+    )
+    rng = np.random.default_rng(seed)
+
+    def augment(nlp: Language, example: Example) -> Iterator[Example]:
+        noisy = rng.random() < level
+        if keep_clean or not noisy:
+            yield example
+        if noisy:
+            typos.rate = min(1.0, 2 * rate * rng.random())
+            yield make_noisy_example(nlp, example, typos, rng)
+
+    return augment
