@@ -12,11 +12,11 @@ def benchmark_cli(
     text: Annotated[Path, typer.Argument(help="Raw text: .txt, .jsonl, .gz of both, .spacy")],
     parts: Annotated[
         str, typer.Option(help="What to compare, by commas")
-    ] = "embed,update,pipeline",
+    ] = "embed,update,pipeline,costs",
     pairs: Annotated[int, typer.Option(help="Runs of each side")] = 9,
     batches: Annotated[int, typer.Option(help="Batches in each run, of 3,000 words")] = 5,
     output: Annotated[Path | None, typer.Option(help="Add the results, as JSON lines")] = None,
-    table: Annotated[Path | None, typer.Option(help="Markdown file whose table to write")] = None,
+    table: Annotated[Path | None, typer.Option(help="Markdown file whose tables to write")] = None,
 ) -> None:
     """Compare the speed of our parts with that of spaCy's own.
 
@@ -26,12 +26,25 @@ def benchmark_cli(
     import spacy
     from spacy.training.batchers import minibatch_by_words
 
-    from ..evaluation.benchmark import describe_run, run_benchmark, write_results, write_table
+    from ..evaluation.benchmark import (
+        COSTS,
+        describe_run,
+        run_benchmark,
+        write_results,
+        write_tables,
+    )
+    from ..evaluation.benchmark_costs import Cost, measure_costs
     from ..evaluation.paired_timing import Ratio
     from ..training.text_corpus import create_text_corpus_v1
 
     def show(ratio: Ratio) -> None:
         msg.text(f"{ratio.question}: {ratio.A} / {ratio.B}: {ratio}")
+
+    def show_cost(cost: Cost) -> None:
+        msg.text(
+            f"{cost.question}: {cost.name}: {cost.words_per_second:,.0f} words/s, "
+            f"{cost.share:.0%} of the limit, {cost.peak:.0f} MB"
+        )
 
     try:
         nlp = spacy.blank("en")
@@ -40,19 +53,25 @@ def benchmark_cli(
         facts = describe_run(found, text.name)
         for name, speed in facts["gemm_gflops"].items():
             msg.info(f"{name}: {speed:.0f} GFLOP/s")
-        ratios = run_benchmark(found, parts.split(","), pairs, show)
-        msg.table(
-            [(r.question, r.A, r.B, f"{r.A_speed:,.0f}", f"{r.B_speed:,.0f}", r) for r in ratios],
-            header=("what", "A", "B", "A words/s", "B words/s", "A/B"),
-            divider=True,
-            aligns=("l", "l", "l", "r", "r", "r"),
-        )
+        names = parts.split(",")
+        ratios = run_benchmark(found, [name for name in names if name != COSTS], pairs, show)
+        costs = measure_costs(found, show_cost) if COSTS in names else []
+        if ratios:
+            msg.table(
+                [
+                    (r.question, r.A, r.B, f"{r.A_speed:,.0f}", f"{r.B_speed:,.0f}", r)
+                    for r in ratios
+                ],
+                header=("what", "A", "B", "A words/s", "B words/s", "A/B"),
+                divider=True,
+                aligns=("l", "l", "l", "r", "r", "r"),
+            )
         if output is not None:
-            write_results(ratios, facts, output)
-            msg.good(f"Added {len(ratios)} lines to {output}")
+            write_results([*ratios, *costs], facts, output)
+            msg.good(f"Added {len(ratios) + len(costs)} lines to {output}")
         if table is not None:
-            write_table(ratios, facts, table)
-            msg.good(f"Wrote the table in {table}")
+            write_tables(ratios, costs, facts, table)
+            msg.good(f"Wrote the tables in {table}")
     except (ValueError, OSError) as err:
         if "[charlm " not in str(err):
             raise

@@ -9,11 +9,13 @@ from spacy.tokens import Doc
 from thinc.api import NumpyOps, get_current_ops, set_current_ops
 
 from ..errors import Errors
+from .benchmark_costs import Cost
 from .benchmark_models import (
     build_embed,
     build_pipeline,
     build_update,
     make_examples,
+    pipe_texts,
     predict_anew,
     train_embed,
     use_ops,
@@ -21,6 +23,7 @@ from .benchmark_models import (
 from .paired_timing import Ratio, compare, describe_machine, measure_gemm
 
 Batches = Sequence[list[Doc]]
+COSTS = "costs"  # a part that compares nothing: see `benchmark_costs`
 BLAS = {"NumPy's BLAS": False, "BLIS": True}
 MARKS = ("<!-- charlm benchmark -->", "<!-- /charlm benchmark -->")
 
@@ -39,7 +42,9 @@ def run_benchmark(
     """
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
-        raise ValueError(Errors.E680.format(expected=", ".join(PARTS), found=", ".join(unknown)))
+        raise ValueError(
+            Errors.E680.format(expected=", ".join([*PARTS, COSTS]), found=", ".join(unknown))
+        )
     before = get_current_ops()
     ratios = []
     try:
@@ -100,7 +105,7 @@ def compare_pipelines(batches: Batches, pairs: int) -> Iterator[Ratio]:
             for embed in ("MultiHashEmbed", "CharacterEmbed"):
                 theirs = build_pipeline(task, embed, docs[:20])
                 for question, make, items in (
-                    ("nlp.pipe", _pipe, texts),
+                    ("nlp.pipe", pipe_texts, texts),
                     ("nlp.update", _update, batches),
                 ):
                     sides = (("CharCNN", make(ours)), (embed, make(theirs)))
@@ -126,48 +131,71 @@ def describe_run(batches: Batches, text: str) -> dict[str, Any]:
     }
 
 
-def write_results(ratios: Sequence[Ratio], facts: dict[str, Any], path: Path) -> None:
+def write_results(results: Sequence[Ratio | Cost], facts: dict[str, Any], path: Path) -> None:
     """Add one line of JSON for each result."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    srsly.write_jsonl(path, [{**ratio.as_dict(), **facts} for ratio in ratios], append=True)
+    srsly.write_jsonl(path, [{**result.as_dict(), **facts} for result in results], append=True)
 
 
-def write_table(ratios: Sequence[Ratio], facts: dict[str, Any], path: Path) -> None:
-    """Put the results as a table between two marks in a Markdown file.
+def write_tables(
+    ratios: Sequence[Ratio], costs: Sequence[Cost], facts: dict[str, Any], path: Path
+) -> None:
+    """Put the results as tables between two marks in a Markdown file.
 
     RAISES (ValueError): If the file has no such marks.
     """
     text = path.read_text(encoding="utf8")
     if not all(mark in text for mark in MARKS):
         raise ValueError(Errors.E681.format(path=path, expected=" ... ".join(MARKS)))
-    names = list(BLAS)
+    found = "\n\n".join([*_ratio_table(ratios, facts), *_cost_table(costs)])
+    head, rest = text.split(MARKS[0], 1)
+    tail = rest.split(MARKS[1], 1)[1]
+    path.write_text(f"{head}{MARKS[0]}\n{found}\n{MARKS[1]}{tail}", encoding="utf8")
+
+
+def _ratio_table(ratios: Sequence[Ratio], facts: dict[str, Any]) -> Iterator[str]:
+    if not ratios:
+        return
     cells: dict[tuple[str, str, str], dict[str, str]] = {}
     for ratio in ratios:
         question, _, name = ratio.question.rpartition("; ")
         cells.setdefault((question, ratio.A, ratio.B), {})[name] = str(ratio)
-    lines = [
+    yield (
         f"Words per second, ours over theirs: median (minimum-maximum) of "
         f"{len(ratios[0].ratios)} pairs run in turn, {facts['cores']} cores ({facts['cpu']}), "
-        f"{facts['words']:,} words of {facts['text']}.",
-        "",
-        f"| what | ours | beside | {' | '.join(names)} |",
-        "|---|---|---|" + "---:|" * len(names),
+        f"{facts['words']:,} words of {facts['text']}."
+    )
+    lines = [
+        f"| what | ours | beside | {' | '.join(BLAS)} |",
+        "|---|---|---|" + "---:|" * len(BLAS),
     ]
-    for (question, A, B), found in cells.items():
-        row = [question, A, B, *(found.get(name, "") for name in names)]
-        lines.append(f"| {' | '.join(row)} |")
-    head, rest = text.split(MARKS[0], 1)
-    tail = rest.split(MARKS[1], 1)[1]
-    table = "\n".join(lines)
-    path.write_text(f"{head}{MARKS[0]}\n{table}\n{MARKS[1]}{tail}", encoding="utf8")
+    for key, found in cells.items():
+        lines.append(f"| {' | '.join([*key, *(found.get(name, '') for name in BLAS)])} |")
+    yield "\n".join(lines)
 
 
-def _pipe(nlp: Any) -> Callable[[list[str]], None]:
-    def run(texts: list[str]) -> None:
-        for _ in nlp.pipe(texts):
-            pass
-
-    return run
+def _cost_table(costs: Sequence[Cost]) -> Iterator[str]:
+    if not costs:
+        return
+    yield (
+        "Each by itself, on NumPy's BLAS: operations of the matrix products, their share of what "
+        "one large float32 product reaches, memory over that of the empty process, and what "
+        "twenty more runs over the same texts add."
+    )
+    lines = [
+        "| what | of | words/s | MFLOP a word | share of the limit | peak, MB | growth, MB |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for c in costs:
+        cells = (
+            f"{c.words_per_second:,.0f}",
+            f"{c.flops_per_word / 1e6:.2f}",
+            f"{c.share:.0%}",
+            f"{c.peak:.0f}",
+            f"{c.growth:.0f}",
+        )
+        lines.append(f"| {' | '.join([c.question, c.name, *cells])} |")
+    yield "\n".join(lines)
 
 
 def _update(nlp: Any) -> Callable[[list[Doc]], None]:

@@ -126,6 +126,16 @@ def build_pipeline(task: str, embed: str, docs: Sequence[Doc]) -> Language:
     return nlp
 
 
+def pipe_texts(nlp: Language) -> Callable[[list[str]], None]:
+    """Run a pipeline over raw texts."""
+
+    def run(texts: list[str]) -> None:
+        for _ in nlp.pipe(texts):
+            pass
+
+    return run
+
+
 def make_examples(nlp: Language, docs: Sequence[Doc]) -> list[Example]:
     """Label texts at random: what is learned makes no difference to the speed."""
     examples = []

@@ -1,4 +1,4 @@
-"""How much memory this process holds."""
+"""How much memory this process holds, or has held at most."""
 
 import os
 import sys
@@ -10,8 +10,16 @@ def resident_megabytes() -> float:
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return peak_megabytes()
+
+
+def peak_megabytes() -> float:
+    """Return the most memory that was resident at any time in MB, 0 on Windows."""
     if sys.platform == "win32":
         return 0.0
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    # Linux counts in kB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1e6 if sys.platform == "darwin" else 1e3
+    )

@@ -9,10 +9,12 @@ from spacy_charlm.evaluation.benchmark import (
     describe_run,
     run_benchmark,
     write_results,
-    write_table,
+    write_tables,
 )
+from spacy_charlm.evaluation.benchmark_costs import CASES, Cost, count_flops, measure_cost
 from spacy_charlm.evaluation.paired_timing import Ratio, compare
 
+COST = Cost("embed", "ours", 12345.6, 2.5e6, 0.25, 100.4, 1.2)
 TEXTS = ["The cat saw a dog.", "A dog slept, and the cat did not.", "Nobody saw the cat."]
 
 
@@ -46,13 +48,31 @@ def test_benchmark_writes_its_table_between_the_marks(tmp_path):
     ]
     facts = {"cores": 2, "cpu": "some", "words": 3000, "text": "cats.txt"}
     for _ in range(2):  # a second time it replaces what it wrote
-        write_table(ratios, facts, path)
+        write_tables(ratios, [COST], facts, path)
         text = path.read_text(encoding="utf8")
         assert text.startswith("# Title\n") and text.endswith("\nend\n") and "old" not in text
+        assert "| embed | ours | 12,346 | 2.50 | 25% | 100 | 1 |" in text
         assert text.count("| embed | ours | theirs | 2.00 (1.00-4.00) | 2.00 (1.00-4.00) |") == 1
     path.write_text("no marks", encoding="utf8")
     with pytest.raises(ValueError, match="charlm E681"):
-        write_table(ratios, facts, path)
+        write_tables(ratios, [COST], facts, path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(case))
+def test_costs_of_every_case(case):
+    cost = measure_cost(*case, [TEXTS] * 2)
+    assert cost.words_per_second > 0 and cost.flops_per_word > 0
+    assert 0 < cost.share < 1.5 and cost.peak >= 0
+
+
+def test_flops_are_those_of_the_matrix_products():
+    # HashEmbeds add rows; the mixing layer is one product (4 * 96 -> 3 * 96) per token: forward,
+    # and backward for its weights and its input.
+    batches = make_batches()
+    n_words = sum(map(len, batches[0]))
+    flops = count_flops("embed, training", "MultiHashEmbed", "", batches)
+    assert flops == 2 * 3 * 2 * n_words * (4 * 96) * (3 * 96)
 
 
 def test_benchmark_names_an_unknown_part():
