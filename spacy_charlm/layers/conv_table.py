@@ -11,6 +11,7 @@ from typing import Any
 from thinc.api import Ops
 from thinc.types import Floats1d, Floats2d, Ints1d, Ints2d
 
+from .conv_kernels import kernels_fit, max_sums_fused
 from .pool_rows import backprop_max_rows, max_rows
 
 # From the gradient of the words (nW, nO) to those of vectors, filters and bias.
@@ -44,8 +45,40 @@ def seen_rows(ops: Ops, chars: Ints1d, lengths: Ints1d, window: int, nV: int) ->
     return rows
 
 
+def max_sums(
+    ops: Ops, T: Floats2d, chars: Ints1d, lengths: Ints1d, window: int
+) -> tuple[Floats2d, Callable[[Floats2d], Floats2d]]:
+    """Add up the rows that each position sees, and take the maximum over each word.
+
+    The plain twin of the kernels in conv_table.cu.
+
+    ops (Ops): The backend.
+    T (Floats2d): The table, (nV * window + 1, nO), its last row zeros.
+    chars (Ints1d): Which of the nV characters stands at each position, (nC,).
+    lengths (Ints1d): Positions per word, int32 (nW,), none of them zero.
+    window (int): Characters that a filter sees, an odd number.
+    RETURNS (Tuple[Floats2d, Callable]): Maxima (nW, nO), and the way from their gradient to that
+        of the table.
+    """
+    xp: Any = ops.xp
+    rows = seen_rows(ops, chars, lengths, window, (len(T) - 1) // window)
+    H: Any = xp.take(T, rows[0], axis=0)  # (nC, nO)
+    for place in range(1, window):
+        H += xp.take(T, rows[place], axis=0)
+    Y, which = max_rows(ops, H, lengths)
+
+    def backprop(dY: Floats2d) -> Floats2d:
+        dH = backprop_max_rows(ops, dY, which, lengths)  # (nC, nO)
+        dT = ops.alloc2f(*T.shape, dtype=dH.dtype)
+        for place in range(window):
+            ops.scatter_add(dT, rows[place], dH)
+        return dT
+
+    return Y, backprop
+
+
 def conv_table(
-    ops: Ops, E: Floats2d, W: Floats2d, b: Floats1d, rows: Ints2d, lengths: Ints1d
+    ops: Ops, E: Floats2d, W: Floats2d, b: Floats1d, chars: Ints1d, lengths: Ints1d
 ) -> tuple[Floats2d, Backprop]:
     """Convolve over the characters of each word and take the maximum over its positions.
 
@@ -53,29 +86,25 @@ def conv_table(
     E (Floats2d): Vectors of the distinct characters, (nV, nI).
     W (Floats2d): Filters, (nO, window * nI).
     b (Floats1d): Bias, (nO,).
-    rows (Ints2d): What `seen_rows` found, (window, nC).
-    lengths (Ints1d): Positions per word, int32 (nW,).
+    chars (Ints1d): Which of the distinct characters stands at each position, (nC,).
+    lengths (Ints1d): Positions per word, int32 (nW,), none of them zero.
     RETURNS (Tuple[Floats2d, Callable]): The words, and the way back to the gradients of E, W, b.
 
     **Shapes** nV characters at nC positions of nW words -> words (nW, nO)
     """
     xp: Any = ops.xp
-    window, nV, nO = len(rows), len(E), len(b)
-    places: Any = xp.reshape(W, (nO * window, -1))  # (nO * window, nI)
+    (nV, nI), nO = E.shape, len(b)
+    window = W.shape[1] // nI
+    places: Any = xp.reshape(W, (nO * window, nI))
     table: Any = xp.reshape(ops.gemm(E, places, trans2=True), (nV, nO, window))
     T: Any = ops.alloc2f(nV * window + 1, nO, dtype=table.dtype)
     T[:-1] = xp.reshape(table.transpose(0, 2, 1), (nV * window, nO))
-    H: Any = xp.take(T, rows[0], axis=0)  # (nC, nO)
-    for place in range(1, window):
-        H += xp.take(T, rows[place], axis=0)
-    Y, which = max_rows(ops, H, lengths)
+    take_max = max_sums_fused if kernels_fit(ops, T) else max_sums
+    Y, backprop_max = take_max(ops, T, chars, lengths, window)
     Y = Y + b
 
     def backprop(dY: Floats2d) -> tuple[Floats2d, Floats2d, Floats1d]:
-        dH = backprop_max_rows(ops, dY, which, lengths)  # (nC, nO)
-        dT: Any = ops.alloc2f(nV * window + 1, nO, dtype=dH.dtype)
-        for place in range(window):
-            ops.scatter_add(dT, rows[place], dH)
+        dT: Any = backprop_max(dY)
         d_table: Any = xp.reshape(dT[:-1], (nV, window, nO)).transpose(0, 2, 1)
         d_table = ops.as_contig(xp.reshape(d_table, (nV, nO * window)))
         dE: Any = ops.gemm(d_table, places)

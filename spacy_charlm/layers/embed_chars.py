@@ -7,7 +7,7 @@ from thinc.api import Model, uniform_init
 from thinc.types import Floats1d, Floats2d, Ints1d, Ragged
 
 from .conv_chars import ConvModel
-from .conv_table import conv_table, seen_rows
+from .conv_table import conv_table
 
 EmbedModel = Model[Ragged, Floats2d]
 
@@ -44,9 +44,8 @@ def forward(
     seen = E[used]  # (nV, nI)
     results = []
     for conv in model.layers:
-        rows = seen_rows(ops, places, lengths, conv.attrs["window"], len(used))
         W, b = cast(Floats2d, conv.get_param("W")), cast(Floats1d, conv.get_param("b"))
-        results.append(conv_table(ops, seen, W, b, rows, lengths))
+        results.append(conv_table(ops, seen, W, b, places, lengths))
     Y = ops.xp.hstack([Yc for Yc, _ in results])
 
     def backprop(dY: Floats2d) -> Ragged:
