@@ -36,6 +36,7 @@ def main(
     vectors: Annotated[Path, typer.Option(help="Folder of spaCy vectors")],
     texts: Annotated[int, typer.Option(help="Texts to train on")] = 1500,
     turns: Annotated[int, typer.Option(help="Runs of each command")] = 7,
+    gpu_id: Annotated[int, typer.Option(help="GPU ID or -1 for CPU")] = -1,
 ) -> None:
     """Measure, print a table, and add lines to benchmarks/results."""
     with tempfile.TemporaryDirectory() as name:
@@ -44,7 +45,7 @@ def main(
         theirs = write_configs(folder)
         target = ["--paths.target_vectors", str(vectors.resolve())]
         ours = ["charlm", "pretrain", str(CONFIG)]
-        variants = {
+        variants: dict[str, tuple[list[str], int | None]] = {
             f"{SPACY}, as it ships": (
                 ["pretrain", str(theirs["ships"]), "--paths.vectors", target[1]],
                 None,
@@ -57,10 +58,17 @@ def main(
             "charlm pretrain --prefetch 1": ([*ours, *target, "--prefetch", "1"], None),
             "charlm pretrain --workers 2": ([*ours, *target, "--workers", "2"], 1),
         }
+        if gpu_id >= 0:  # one card: no BLAS, no second worker
+            variants = {
+                name: variant
+                for name, variant in variants.items()
+                if "use_blas" not in name and "workers" not in name
+            }
+        more = ["--paths.raw_text", str(raw), "--gpu-id", str(gpu_id)]
         speeds: dict[str, list[float]] = {name: [] for name in variants}
         for turn in range(turns):
             for name, (command, threads) in variants.items():
-                seconds = run([*command, "--paths.raw_text", str(raw)], folder, threads)
+                seconds = run([*command, *more], folder, threads)
                 speeds[name].append(words / seconds)
                 msg.text(f"turn {turn + 1}, {name}: {seconds:.1f} s")
     base = np.array(speeds[f"{SPACY}, as it ships"])

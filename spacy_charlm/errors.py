@@ -120,6 +120,25 @@ class Errors:
         "[charlm E215] StaticVectors expected 'open(vocab)' before its first use. The objective "
         "calls it; call it yourself where the target is used alone"
     )
+    E216 = (
+        "[charlm E216] expected the offsets of NgramVectors to be different whole numbers, at "
+        "least one, such as [-1, 0, 1], found {found}"
+    )
+    E217 = (
+        "[charlm E217] HeadVectors expected `parser` to be a pipeline that sets heads, found at "
+        "'{path}': {found}. Give the name or folder of a pipeline with a parser, such as "
+        "en_core_web_sm (python -m spacy download en_core_web_sm), or null where all texts have "
+        "heads"
+    )
+    E218 = (
+        "[charlm E218] HeadVectors expected texts with heads, found none in the text that begins "
+        "{text!r}. Pretrain on a .spacy file with a parse, or set `parser` to a pipeline with a "
+        "parser, such as en_core_web_sm"
+    )
+    E219 = (
+        "[charlm E219] DocVectors expected a target with one vector per token, such as "
+        "spacy-charlm.StaticVectors.v1, found one with {found}"
+    )
     W201 = (
         "[charlm W201] {path}: {duplicates} lines repeat a word; the first vector of each is kept"
     )
@@ -135,9 +154,19 @@ class Errors:
         "1 counts visible words as much as hidden ones."
     )
     E304 = (
-        "[charlm E304] Expected `{name}` of spacy-charlm.LMAO.v1 to be a block of its own with an "
+        "[charlm E304] Expected `{name}` of the objective to be a block of its own with an "
         "@misc name, but found {found!r}. Write for example: [pretraining.objective.{name}] and "
         "below it the line @misc = ..."
+    )
+    E306 = (
+        "[charlm E306] Expected `{name}` of spacy-charlm.MultiLMAO.v1 to have the blocks `target` "
+        "and `loss` and, besides, only `weight`, `hidden_size`, `maxout_pieces`, but found "
+        "{found}. Write for example: [pretraining.objective.parts.words], weight = 1.0, and below "
+        "it [pretraining.objective.parts.words.target] and [pretraining.objective.parts.words.loss]"
+    )
+    E307 = (
+        "[charlm E307] Expected the weight of the part `{name}` of spacy-charlm.MultiLMAO.v1 to be "
+        "above 0, but found {found}. Leave the block out if it is not to count."
     )
     E305 = (
         "[charlm E305] Expected finite numbers, but found {what} in batch {batch} "

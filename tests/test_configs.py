@@ -73,6 +73,20 @@ def data(tmp_path_factory):
         start = text.index(place)
         doc.set_ents([doc.char_span(start, start + len(place), label="PLACE")])
     DocBin(docs=docs, store_user_data=True).to_disk(folder / "train.spacy")
+    # A chain, which a parser learns at once.
+    trees = [
+        {
+            "heads": [max(0, i - 1) for i in range(len(doc))],
+            "deps": ["ROOT"] + ["dep"] * (len(doc) - 1),
+        }
+        for doc in docs
+    ]
+    nlp.add_pipe("parser", config={"min_action_freq": 1})
+    examples = [Example.from_dict(nlp.make_doc(doc.text), tree) for doc, tree in zip(docs, trees)]
+    optimizer = nlp.initialize(lambda: examples)
+    for _ in range(20):
+        nlp.update(examples, sgd=optimizer)
+    nlp.to_disk(folder / "parser")
     return folder
 
 
@@ -99,6 +113,7 @@ def _pretrain(path, data, output, **overrides):
             "pretraining.max_epochs": 3,
             "pretraining.batcher.size": 40,
             "pretraining.optimizer.learn_rate.warmup_steps": 2,
+            **({"paths.parser": str(data / "parser")} if path.stem == "head" else {}),
             **overrides,
         },
         interpolate=False,
@@ -153,7 +168,8 @@ def _same_params(first, second):
 
 
 def test_configs_are_all_here():
-    assert {path.stem for path in PRETRAIN} >= {"contrastive", "cosine", "squared_error"}
+    losses = {"contrastive", "cosine", "squared_error"}
+    assert {path.stem for path in PRETRAIN} >= losses | {"document", "head", "multi", "trigram"}
     assert {path.stem for path in TRAIN} >= {"ner", "textcat", "textcat_multilabel"}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from spacy.cli._util import setup_gpu
 from wasabi import msg
 
 
@@ -17,6 +18,7 @@ def benchmark_cli(
     batches: Annotated[int, typer.Option(help="Batches in each run, of 3,000 words")] = 5,
     output: Annotated[Path | None, typer.Option(help="Add the results, as JSON lines")] = None,
     table: Annotated[Path | None, typer.Option(help="Markdown file whose tables to write")] = None,
+    use_gpu: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")] = -1,
 ) -> None:
     """Compare the speed of our parts with that of spaCy's own.
 
@@ -37,6 +39,9 @@ def benchmark_cli(
     from ..evaluation.paired_timing import Ratio
     from ..training.text_corpus import create_text_corpus_v1
 
+    setup_gpu(use_gpu)
+    gpu = use_gpu >= 0
+
     def show(ratio: Ratio) -> None:
         msg.text(f"{ratio.question}: {ratio.A} / {ratio.B}: {ratio}")
 
@@ -50,12 +55,13 @@ def benchmark_cli(
         nlp = spacy.blank("en")
         docs = (doc for doc in create_text_corpus_v1(text)(nlp) if len(doc))
         found = list(islice(minibatch_by_words(docs, 3000, get_length=len), batches))
-        facts = describe_run(found, text.name)
+        facts = describe_run(found, text.name, gpu=gpu)
         for name, speed in facts["gemm_gflops"].items():
             msg.info(f"{name}: {speed:.0f} GFLOP/s")
         names = parts.split(",")
-        ratios = run_benchmark(found, [name for name in names if name != COSTS], pairs, show)
-        costs = measure_costs(found, show_cost) if COSTS in names else []
+        compared = [name for name in names if name != COSTS]
+        ratios = run_benchmark(found, compared, pairs, show, gpu=gpu)
+        costs = measure_costs(found, show_cost, gpu=gpu) if COSTS in names else []
         if ratios:
             msg.table(
                 [

@@ -6,7 +6,7 @@ from typing import Any
 
 import srsly
 from spacy.tokens import Doc
-from thinc.api import NumpyOps, get_current_ops, set_current_ops
+from thinc.api import Ops, get_current_ops, set_current_ops
 
 from ..errors import Errors
 from .benchmark_costs import Cost
@@ -14,29 +14,35 @@ from .benchmark_models import (
     build_embed,
     build_pipeline,
     build_update,
+    make_backends,
     make_examples,
     pipe_texts,
     predict_anew,
     train_embed,
-    use_ops,
 )
-from .paired_timing import Ratio, compare, describe_machine, measure_gemm
+from .paired_timing import Ratio, compare, describe_card, describe_machine, measure_gemm
 
 Batches = Sequence[list[Doc]]
+Backends = dict[str, Ops]
 COSTS = "costs"  # a part that compares nothing: see `benchmark_costs`
-BLAS = {"NumPy's BLAS": False, "BLIS": True}
 MARKS = ("<!-- charlm benchmark -->", "<!-- /charlm benchmark -->")
 
 
 def run_benchmark(
-    batches: Batches, parts: Sequence[str], pairs: int, show: Callable[[Ratio], None]
+    batches: Batches,
+    parts: Sequence[str],
+    pairs: int,
+    show: Callable[[Ratio], None],
+    *,
+    gpu: bool = False,
 ) -> list[Ratio]:
-    """Run the comparisons, each with thinc's default BLIS and with NumPy's BLAS.
+    """Run the comparisons: on the CPU with NumPy's BLAS and with thinc's default BLIS.
 
     batches (Sequence[List[Doc]]): Texts, tokenised.
     parts (Sequence[str]): Which of PARTS to run.
     pairs (int): Runs of each side.
     show (Callable[[Ratio], None]): Called with each result as it comes.
+    gpu (bool): Whether to run on the GPU.
     RETURNS (List[Ratio]): The results.
     RAISES (ValueError): If a part is unknown.
     """
@@ -47,9 +53,10 @@ def run_benchmark(
         )
     before = get_current_ops()
     ratios = []
+    backends = make_backends(gpu=gpu)
     try:
         for part in parts:
-            for ratio in PARTS[part](batches, pairs):
+            for ratio in PARTS[part](batches, pairs, backends):
                 show(ratio)
                 ratios.append(ratio)
     finally:
@@ -57,11 +64,11 @@ def run_benchmark(
     return ratios
 
 
-def compare_embeds(batches: Batches, pairs: int) -> Iterator[Ratio]:
+def compare_embeds(batches: Batches, pairs: int, backends: Backends) -> Iterator[Ratio]:
     """Compare embed layers."""
     words = _count(batches)
-    for name, blis in BLAS.items():
-        use_ops(blis=blis)
+    for name, ops in backends.items():
+        set_current_ops(ops)
         ours, hashed, chars = (
             build_embed(embed, batches[0])
             for embed in ("CharCNN", "MultiHashEmbed", "CharacterEmbed")
@@ -76,7 +83,7 @@ def compare_embeds(batches: Batches, pairs: int) -> Iterator[Ratio]:
             yield compare(f"{question}; {name}", *sides, batches, words=words, pairs=pairs)
 
 
-def compare_updates(batches: Batches, pairs: int) -> Iterator[Ratio]:
+def compare_updates(batches: Batches, pairs: int, backends: Backends) -> Iterator[Ratio]:
     """Compare whole updates of `spacy pretrain`; ours on NumPy's BLAS, as in our configs."""
     docs = [doc for batch in batches for doc in batch]
     for embed, objective in (
@@ -84,23 +91,23 @@ def compare_updates(batches: Batches, pairs: int) -> Iterator[Ratio]:
         ("MultiHashEmbed", "PretrainCharacters"),
         ("CharacterEmbed", "PretrainVectors"),
     ):
-        for name, blis in BLAS.items():
-            use_ops(blis=False)
+        for name, ops in backends.items():
+            set_current_ops(next(iter(backends.values())))
             ours = build_update("CharCNN", "LMAO", docs)
-            use_ops(blis=blis)
+            set_current_ops(ops)
             theirs = build_update(embed, objective, docs)
             sides = (("CharCNN + LMAO", ours), (f"{embed} + {objective}", theirs))
             question = f"pretraining update; {name}"
             yield compare(question, *sides, batches, words=_count(batches), pairs=pairs)
 
 
-def compare_pipelines(batches: Batches, pairs: int) -> Iterator[Ratio]:
+def compare_pipelines(batches: Batches, pairs: int, backends: Backends) -> Iterator[Ratio]:
     """Compare whole pipelines, in `nlp.pipe` from raw text and in `nlp.update`."""
     docs = [doc for batch in batches for doc in batch if len(doc)]
     texts = [[doc.text for doc in batch] for batch in batches]
     for task in ("textcat", "ner"):
-        for name, blis in BLAS.items():
-            use_ops(blis=blis)
+        for name, ops in backends.items():
+            set_current_ops(ops)
             ours = build_pipeline(task, "CharCNN", docs[:20])
             for embed in ("MultiHashEmbed", "CharacterEmbed"):
                 theirs = build_pipeline(task, embed, docs[:20])
@@ -113,21 +120,22 @@ def compare_pipelines(batches: Batches, pairs: int) -> Iterator[Ratio]:
                     yield compare(question, *sides, items, words=_count(batches), pairs=pairs)
 
 
-PARTS: dict[str, Callable[[Batches, int], Iterator[Ratio]]] = {
+PARTS: dict[str, Callable[[Batches, int, Backends], Iterator[Ratio]]] = {
     "embed": compare_embeds,
     "update": compare_updates,
     "pipeline": compare_pipelines,
 }
 
 
-def describe_run(batches: Batches, text: str) -> dict[str, Any]:
+def describe_run(batches: Batches, text: str, *, gpu: bool = False) -> dict[str, Any]:
     """Tell what the figures depend on."""
-    gemm = {name: measure_gemm(NumpyOps(use_blis=blis), 3000) for name, blis in BLAS.items()}
+    gemm = {name: measure_gemm(ops, 3000) for name, ops in make_backends(gpu=gpu).items()}
     return {
         **describe_machine(),
         "gemm_gflops": {name: round(speed, 1) for name, speed in gemm.items()},
         "words": _count(batches),
         "text": text,
+        **({"card": describe_card()} if gpu else {}),
     }
 
 
@@ -157,20 +165,23 @@ def _ratio_table(ratios: Sequence[Ratio], facts: dict[str, Any]) -> Iterator[str
     if not ratios:
         return
     cells: dict[tuple[str, str, str], dict[str, str]] = {}
+    names: dict[str, None] = {}
     for ratio in ratios:
         question, _, name = ratio.question.rpartition("; ")
         cells.setdefault((question, ratio.A, ratio.B), {})[name] = str(ratio)
+        names[name] = None
+    machine = facts.get("card") or f"{facts['cores']} cores ({facts['cpu']})"
     yield (
         f"Words per second, ours over theirs: median (minimum-maximum) of "
-        f"{len(ratios[0].ratios)} pairs run in turn, {facts['cores']} cores ({facts['cpu']}), "
+        f"{len(ratios[0].ratios)} pairs run in turn, {machine}, "
         f"{facts['words']:,} words of {facts['text']}."
     )
     lines = [
-        f"| what | ours | beside | {' | '.join(BLAS)} |",
-        "|---|---|---|" + "---:|" * len(BLAS),
+        f"| what | ours | beside | {' | '.join(names)} |",
+        "|---|---|---|" + "---:|" * len(names),
     ]
     for key, found in cells.items():
-        lines.append(f"| {' | '.join([*key, *(found.get(name, '') for name in BLAS)])} |")
+        lines.append(f"| {' | '.join([*key, *(found.get(name, '') for name in names)])} |")
     yield "\n".join(lines)
 
 

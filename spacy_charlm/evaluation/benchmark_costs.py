@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from typing import Any
 
+import numpy as np
 import spacy
 from spacy.tokens import Doc
 from thinc.api import NumpyOps, get_current_ops, set_current_ops
@@ -15,11 +16,11 @@ from .benchmark_models import (
     build_embed,
     build_pipeline,
     build_update,
+    make_backends,
     pipe_texts,
     train_embed,
-    use_ops,
 )
-from .paired_timing import measure_gemm
+from .paired_timing import measure_gemm, wait_for_gpu
 
 LARGE = 2000  # rows and columns of the product that stands for what the machine can do
 N_REPEATS = 20
@@ -40,11 +41,11 @@ CASES = (
 
 @dataclass(frozen=True)
 class Cost:
-    """What a part costs, measured in a process of its own, on NumPy's BLAS.
+    """What a part costs, measured in a process of its own, on NumPy's BLAS or on a GPU.
 
     question (str): What it does.
     name (str): What it is.
-    words_per_second (float): Its speed, after one run that does not count.
+    words_per_second (float): The median of twenty runs, after one that does not count.
     flops_per_word (float): Floating-point operations of its matrix products.
     share (float): Those per second, over what one large float32 product reaches in that process.
     peak (float): The most memory that it held, over what there was before it was built, MB.
@@ -78,39 +79,48 @@ class CountingOps(NumpyOps):
         return super().gemm(x, y, out=out, trans1=trans1, trans2=trans2)
 
 
-def measure_costs(batches: Sequence[list[Doc]], show: Callable[[Cost], None]) -> list[Cost]:
-    """Measure each of CASES.
+def measure_costs(
+    batches: Sequence[list[Doc]], show: Callable[[Cost], None], *, gpu: bool = False
+) -> list[Cost]:
+    """Measure each of CASES, each in a process of its own.
 
     batches (Sequence[List[Doc]]): Texts.
     show (Callable[[Cost], None]): Called with each result as it comes.
+    gpu (bool): Whether to run on the GPU, whose memory is then counted.
     RETURNS (List[Cost]): The results.
     """
     texts = [[doc.text for doc in batch if len(doc)] for batch in batches]
     costs = []
     for case in CASES:
         with get_context("spawn").Pool(1) as pool:
-            costs.append(pool.apply(measure_cost, (*case, texts)))
+            costs.append(pool.apply(measure_cost, (*case, texts, gpu)))
         show(costs[-1])
     return costs
 
 
-def measure_cost(question: str, embed: str, part: str, texts: list[list[str]]) -> Cost:
+def measure_cost(
+    question: str, embed: str, part: str, texts: list[list[str]], gpu: bool = False
+) -> Cost:
     """Measure one of CASES in this process, which should be a fresh one."""
-    use_ops(blis=False)
+    ops = next(iter(make_backends(gpu=gpu).values()))
+    set_current_ops(ops)
     nlp = spacy.blank("en")
     batches = [[nlp.make_doc(text) for text in batch] for batch in texts]
     words = sum(len(doc) for batch in batches for doc in batch)
     flops = count_flops(question, embed, part, batches) / words
-    before = resident_megabytes()
+    before = _megabytes(gpu)
     run = _build(question, embed, part, batches)
     _run_all(run, batches)
-    held = resident_megabytes()
-    start = time.perf_counter()
+    held = _megabytes(gpu)
+    times = []
     for _ in range(N_REPEATS):
+        start = time.perf_counter()
         _run_all(run, batches)
-    speed = words * N_REPEATS / (time.perf_counter() - start)
-    peak, growth = peak_megabytes() - before, resident_megabytes() - held
-    limit = measure_gemm(NumpyOps(use_blis=False), LARGE, LARGE, LARGE) * 1e9
+        times.append(time.perf_counter() - start)
+    speed = words / float(np.median(times))
+    growth = _megabytes(gpu) - held
+    peak = (_megabytes(gpu) if gpu else peak_megabytes()) - before
+    limit = measure_gemm(ops, LARGE, LARGE, LARGE) * 1e9
     name = f"{embed} + {part}" if question == "pretraining update" else embed
     return Cost(question, name, speed, flops, flops * speed / limit, peak, growth)
 
@@ -144,3 +154,12 @@ def _build(
 def _run_all(run: Callable[[list[Doc]], None], batches: Sequence[list[Doc]]) -> None:
     for batch in batches:
         run(batch)
+    wait_for_gpu()
+
+
+def _megabytes(gpu: bool) -> float:
+    if not gpu:
+        return resident_megabytes()
+    import cupy
+
+    return cupy.get_default_memory_pool().total_bytes() / 1e6  # it keeps what it has had

@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.training.pretrain import create_pretraining_model, make_update
 from spacy.util import load_config, load_model_from_config, registry
-from thinc.api import Config, Model, NumpyOps, fix_random_seed, set_current_ops, set_dropout_rate
+from thinc.api import Config, CupyOps, Model, NumpyOps, Ops, fix_random_seed, set_dropout_rate
 
 WIDTH, DEPTH, HIDDEN_SIZE = 96, 4, 300
 N_TARGETS, TARGET_WIDTH = 20_000, 100  # target vectors are random: their values cost nothing
@@ -61,9 +61,11 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 LABELS = ("A", "B")
 
 
-def use_ops(*, blis: bool) -> None:
-    """Make thinc's BLIS, or NumPy's BLAS, the default of what is built from here on."""
-    set_current_ops(NumpyOps(use_blis=blis))
+def make_backends(*, gpu: bool) -> dict[str, Ops]:
+    """Make the backends on which everything is compared; ours first."""
+    if gpu:
+        return {"GPU": CupyOps()}
+    return {"NumPy's BLAS": NumpyOps(use_blis=False), "BLIS": NumpyOps(use_blis=True)}
 
 
 def build_embed(name: str, docs: Sequence[Doc]) -> Model:
@@ -80,7 +82,7 @@ def train_embed(embed: Model) -> Callable[[list[Doc]], None]:
 
     def run(docs: list[Doc]) -> None:
         Y, backprop = embed.begin_update(docs)
-        backprop([np.ones_like(Yd) for Yd in Y])
+        backprop([embed.ops.alloc(Yd.shape) + 1 for Yd in Y])
 
     return run
 

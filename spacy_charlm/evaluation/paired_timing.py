@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from thinc.api import NumpyOps
+from thinc.api import CupyOps, Ops, get_current_ops
 
 PACKAGES = ("spacy-charlm", "spacy", "thinc", "numpy")
 
@@ -85,6 +85,7 @@ def compare(
             start, start_cpu = time.perf_counter(), time.process_time()
             for batch in batches:
                 run(batch)
+            wait_for_gpu()
             if i:
                 times[side].append(time.perf_counter() - start)
                 cpu[side] += time.process_time() - start_cpu
@@ -99,20 +100,30 @@ def compare(
     )
 
 
-def measure_gemm(ops: NumpyOps, nT: int, nI: int = 288, nO: int = 288) -> float:
+def wait_for_gpu() -> None:
+    """Wait until the GPU has done what it was asked for; without one return at once."""
+    if isinstance(get_current_ops(), CupyOps):
+        import cupy
+
+        cupy.cuda.get_current_stream().synchronize()
+
+
+def measure_gemm(ops: Ops, nT: int, nI: int = 288, nO: int = 288) -> float:
     """Measure a float32 matrix product of the encoder's size: the best of several runs.
 
-    ops (NumpyOps): Whose product.
+    ops (Ops): Whose product.
     nT (int): Rows.
     nI (int): Width of the input, window times width of the encoder.
     nO (int): Width of the output, pieces times width.
     RETURNS (float): GFLOP/s.
     """
-    X, W = ops.alloc2f(nT, nI) + 1, ops.alloc2f(nO, nI) + 1
+    X: Any = ops.alloc2f(nT, nI) + 1
+    W: Any = ops.alloc2f(nO, nI) + 1
     times = []
     for _ in range(20):
         start = time.perf_counter()
         ops.gemm(X, W, trans2=True)
+        wait_for_gpu()
         times.append(time.perf_counter() - start)
     return 2 * nT * nI * nO / min(times) / 1e9
 
@@ -133,3 +144,11 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
     }
+
+
+def describe_card() -> str:
+    """Name the GPU in use and its memory."""
+    import cupy
+
+    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    return f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 2**30:.0f} GiB"

@@ -93,7 +93,13 @@ def build_lmao_v1(
         dims={"nO": nO},
         layers=[tok2vec, head],
         refs={"tok2vec": tok2vec, "output_layer": head},
-        attrs={"batches": 0, "updates": 0, "words": 0, "target": target.describe()},
+        attrs={
+            "batches": 0,
+            "updates": 0,
+            "words": 0,
+            "target": target.describe(),
+            "objective": "spacy-charlm.LMAO.v1",
+        },
     )
     model.attrs["loss"] = partial(get_loss, model, loss)
     # For a trainer that knows more than `spacy pretrain`; as functions they are not serialised.
@@ -134,43 +140,111 @@ def _predict(
     model: ObjectiveModel, batch: TargetBatch, mask: Mask, docs: list[Doc], is_train: bool
 ) -> tuple[Prediction, Callable[[Floats2d], list[Doc]]]:
     tok2vec, head = model.layers
-    ops: Any = model.ops
+    if not len(find_tokens(model.ops, batch, mask)):
+        return predict_nothing(model.ops, batch), lambda d_vectors: []
+    X, backprop_tok2vec = encode_hidden(tok2vec, docs, mask, is_train)
+    prediction, backprop_head = predict_rows(head, X, batch, mask, is_train)
+
+    def backprop(d_vectors: Floats2d) -> list[Doc]:
+        backprop_tok2vec(backprop_head(d_vectors))
+        finish_backprop(model, docs)
+        return []
+
+    return prediction, backprop
+
+
+def encode_hidden(
+    tok2vec: Tok2Vec, docs: list[Doc], mask: Mask, is_train: bool
+) -> tuple[Floats2d, Callable[[Floats2d], None]]:
+    """Put the mask over a batch and encode it.
+
+    RETURNS (Tuple[Floats2d, Callable]): Context vectors (nT, nI), and the way back.
+    """
+    ops: Any = tok2vec.ops
+    tokvecs, backprop_tok2vec = tok2vec(
+        hide_words(docs, mask, rebuild=not _reads_masks(tok2vec)), is_train
+    )
+
+    def backprop(dX: Floats2d) -> None:
+        ends = np.cumsum([len(doc) for doc in docs])[:-1].tolist()
+        backprop_tok2vec(ops.xp.split(dX, ends))
+
+    return ops.xp.concatenate(tokvecs), backprop
+
+
+def find_tokens(ops: Any, batch: TargetBatch, mask: Mask) -> Any:
+    """Find the tokens that have a target and a weight."""
+    return ops.xp.flatnonzero(_find_parts(ops, batch, mask).any(axis=1))
+
+
+def predict_rows(
+    head: Model[Floats2d, Floats2d], X: Floats2d, batch: TargetBatch, mask: Mask, is_train: bool
+) -> tuple[Prediction, Callable[[Floats2d], Floats2d]]:
+    """Run a head at the rows that count.
+
+    head (Model[Floats2d, Floats2d]): From context vectors to nParts vectors side by side.
+    X (Floats2d): Context vectors, (nT, nI).
+    batch (TargetBatch): The targets of all tokens, of which at least one counts.
+    mask (Mask): The weights of all tokens.
+    is_train (bool): Whether to train.
+    RETURNS (Tuple[Prediction, Callable]): The prediction, and the way back to dX (nT, nI).
+    """
+    ops: Any = head.ops
     nParts, nO = batch.rows.shape[1], batch.values.shape[1]
-    counts = (batch.rows >= 0) & (ops.asarray1f(mask.weights) > 0).reshape(-1, 1)  # (nT, nParts)
+    counts = _find_parts(ops, batch, mask)  # (nT, nParts)
     tokens = ops.xp.flatnonzero(counts.any(axis=1))
-    if not len(tokens):
-        return _predict_nothing(model, batch), lambda d_vectors: []
-    hidden = hide_words(docs, mask, rebuild=not _reads_masks(tok2vec))
-    tokvecs, backprop_tok2vec = tok2vec(hidden, is_train)
-    X = ops.xp.concatenate(tokvecs)
-    Y, backprop_head = head(X[tokens], is_train)
+    Xs: Any = X
+    Y, backprop_head = head(Xs[tokens], is_train)
     # One row per part; a part without a target leaves the batch here.
     parts = ops.xp.flatnonzero(counts[tokens])
-    Yr = Y.reshape(len(tokens) * nParts, nO)
+    Yr: Any = ops.xp.reshape(Y, (len(tokens) * nParts, nO))
     used, rows = ops.xp.unique(batch.rows[tokens].reshape(-1)[parts], return_inverse=True)
     targets = TargetBatch(batch.values[used], ops.asarray2i(rows.reshape(-1, 1)))
     weights = ops.xp.repeat(ops.asarray1f(mask.weights)[tokens], nParts)[parts]
 
-    def backprop(d_vectors: Floats2d) -> list[Doc]:
+    def backprop(d_vectors: Floats2d) -> Floats2d:
         dYr = ops.alloc2f(*Yr.shape, dtype=d_vectors.dtype)
         dYr[parts] = d_vectors
         dX = ops.alloc2f(*X.shape, dtype=d_vectors.dtype)
-        dX[tokens] = backprop_head(dYr.reshape(Y.shape))
-        ends = np.cumsum([len(doc) for doc in docs])[:-1].tolist()
-        backprop_tok2vec(ops.xp.split(dX, ends))
-        _check_gradients(model, docs)
-        _count(model, docs)
-        return []
+        dX[tokens] = backprop_head(ops.xp.reshape(dYr, Y.shape))
+        return dX
 
     return Prediction(Yr[parts], targets, weights), backprop
 
 
-def init(model: ObjectiveModel, X: list[Doc] | None = None, Y: Any = None) -> None:
-    """Initialise the head; spaCy has initialised the tok2vec."""
-    tok2vec, head = model.layers
+def predict_nothing(ops: Ops, batch: TargetBatch) -> Prediction:
+    """Make the prediction of a batch in which no row counts."""
+    empty = TargetBatch(batch.values[:0], batch.rows[:0, :1])
+    return Prediction(ops.alloc2f(0, batch.values.shape[1]), empty, ops.alloc1f(0))
+
+
+def finish_backprop(model: Model, docs: Sequence[Doc]) -> None:
+    """Stop before an update that would destroy the weights; else write it on the card."""
+    for node in model.walk():
+        for name in node.grad_names:
+            # A sum is finite only if every summand is, and needs no array of its own.
+            gradient: Any = node.get_grad(name)
+            if not np.isfinite(float(gradient.sum())):
+                raise ValueError(describe_fault(model, docs, f"a gradient of {node.name}.{name}"))
+    model.attrs["updates"] += 1
+    model.attrs["words"] += sum(len(doc) for doc in docs)
+    tok2vec = model.get_ref("tok2vec")
+    tok2vec.attrs[CARD_ATTR] = write_card(
+        tok2vec,
+        objective=model.attrs["objective"],
+        target=model.attrs["target"],
+        updates=model.attrs["updates"],
+        words=model.attrs["words"],
+    )
+
+
+def init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
+    """Initialise the heads; spaCy has initialised the tok2vec."""
+    tok2vec, *heads = model.layers
     if any(not node.has_param(name) for node in tok2vec.walk() for name in node.param_names):
         tok2vec.initialize(X=X)
-    head.initialize()
+    for head in heads:
+        head.initialize()
 
 
 def get_loss(
@@ -190,14 +264,12 @@ def get_loss(
         return 0.0, prediction.vectors
     value, gradient = loss(prediction.vectors, prediction.targets, prediction.weights)
     if not np.isfinite(value):
-        raise ValueError(_diverged(model, docs, f"a loss of {value}"))
+        raise ValueError(describe_fault(model, docs, f"a loss of {value}"))
     return value, gradient
 
 
-def _predict_nothing(model: ObjectiveModel, batch: TargetBatch) -> Prediction:
-    ops = model.ops
-    empty = TargetBatch(batch.values[:0], batch.rows[:0, :1])
-    return Prediction(ops.alloc2f(0, batch.values.shape[1]), empty, ops.alloc1f(0))
+def _find_parts(ops: Any, batch: TargetBatch, mask: Mask) -> Any:
+    return (batch.rows >= 0) & (ops.asarray1f(mask.weights) > 0).reshape(-1, 1)
 
 
 def _reads_masks(tok2vec: Tok2Vec) -> bool:
@@ -206,30 +278,8 @@ def _reads_masks(tok2vec: Tok2Vec) -> bool:
     return bool(embed.attrs.get("reads_masks"))
 
 
-def _check_gradients(model: ObjectiveModel, docs: Sequence[Doc]) -> None:
-    """Stop before an update that would destroy the weights."""
-    for node in model.walk():
-        for name in node.grad_names:
-            # A sum is finite only if every summand is, and needs no array of its own.
-            gradient: Any = node.get_grad(name)
-            if not np.isfinite(float(gradient.sum())):
-                raise ValueError(_diverged(model, docs, f"a gradient of {node.name}.{name}"))
-
-
-def _diverged(model: ObjectiveModel, docs: Sequence[Doc], what: str) -> str:
+def describe_fault(model: Model, docs: Sequence[Doc], what: str) -> str:
+    """Name a batch that comes to numbers that are not finite."""
     text = next((doc.text for doc in docs if len(doc)), "")
     batch = model.attrs["batches"]
     return Errors.E305.format(what=what, batch=batch, n_docs=len(docs), text=text[:80])
-
-
-def _count(model: ObjectiveModel, docs: Sequence[Doc]) -> None:
-    model.attrs["updates"] += 1
-    model.attrs["words"] += sum(len(doc) for doc in docs)
-    tok2vec = model.get_ref("tok2vec")
-    tok2vec.attrs[CARD_ATTR] = write_card(
-        tok2vec,
-        objective="spacy-charlm.LMAO.v1",
-        target=model.attrs["target"],
-        updates=model.attrs["updates"],
-        words=model.attrs["words"],
-    )

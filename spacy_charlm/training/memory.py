@@ -15,11 +15,14 @@ def resident_megabytes() -> float:
 
 def peak_megabytes() -> float:
     """Return the most memory that was resident at any time in MB, 0 on Windows."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Unlike ru_maxrss this does not begin with what the parent process held.
+        lines = status.read_text(encoding="utf8").splitlines()
+        peak = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), "0")
+        return int(peak) * 1024 / 1e6
     if sys.platform == "win32":
         return 0.0
     import resource
 
-    # Linux counts in kB, macOS in bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        1e6 if sys.platform == "darwin" else 1e3
-    )
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
