@@ -448,3 +448,4 @@ class Errors:
         "[charlm E703] Expected a misspelling, a tab and the correct word in '{path}', line "
         "{line}, but found {found!r}."
     )
+    E704 = "[charlm E704] Expected `max_run` to be at least 1 character, but found {found}."

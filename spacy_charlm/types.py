@@ -6,8 +6,8 @@ nU distinct target vectors, nR rows that count in the loss, nA lexical attribute
 nM width of a static vector, nParts target vectors per token (one, unless a target says otherwise).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -16,6 +16,7 @@ from spacy.vocab import Vocab
 from thinc.api import Model, Ops
 from thinc.types import Floats1d, Floats2d, Ints1d, Ints2d
 
+HIDDEN_CHAR = "\uffff"  # no character of any text: Unicode promises not to assign it
 Tok2Vec: TypeAlias = Model[list[Doc], list[Floats2d]]
 
 
@@ -29,12 +30,21 @@ class MaskedDocs(list[Doc]):
     hidden (ndarray): Whether each token of the batch is replaced by the mask, bool (nT,).
     source (ndarray): The token of the batch whose word is read in each place, int (nT,): its own
         index, or another where a random word stands in.
+    texts (Optional[Mapping[int, str]]): What is read in place of a token's word, such as the word
+        with a typo; `HIDDEN_CHAR` stands for a character that is not seen.
     """
 
-    def __init__(self, docs: Sequence[Doc], hidden: np.ndarray, source: np.ndarray) -> None:
+    def __init__(
+        self,
+        docs: Sequence[Doc],
+        hidden: np.ndarray,
+        source: np.ndarray,
+        texts: Mapping[int, str] | None = None,
+    ) -> None:
         super().__init__(docs)
         self.hidden = hidden
         self.source = source
+        self.texts = texts or {}
 
 
 @dataclass(frozen=True)
@@ -103,18 +113,20 @@ class Mask:
     hidden (ndarray): Whether the mask stands in place of the token, bool (nT,).
     source (ndarray): The token whose word is read in each place, int64 (nT,).
     weights (ndarray): Weight of each token in the loss, float32 (nT,); 0 does not count.
+    texts (Mapping[int, str]): What is read in place of a token's word, as in `MaskedDocs`.
     """
 
     hidden: np.ndarray
     source: np.ndarray
     weights: np.ndarray
+    texts: Mapping[int, str] = field(default_factory=dict)
 
 
 class Masking(Protocol):
     """A rule that hides words, registered in `misc`; it owns a seeded generator."""
 
-    def __call__(self, nT: int) -> Mask:
-        """Draw the mask of a batch of nT tokens."""
+    def __call__(self, docs: Sequence[Doc]) -> Mask:
+        """Draw the mask of a batch."""
 
     def restart(self, *key: int) -> None:
         """Start the generator anew from its seed and a key, such as step and part of a batch.

@@ -169,7 +169,13 @@ def _same_params(first, second):
 
 def test_configs_are_all_here():
     losses = {"contrastive", "cosine", "squared_error"}
-    assert {path.stem for path in PRETRAIN} >= losses | {"document", "head", "multi", "trigram"}
+    assert {path.stem for path in PRETRAIN} >= losses | {
+        "denoising",
+        "document",
+        "head",
+        "multi",
+        "trigram",
+    }
     assert {path.stem for path in TRAIN} >= {"ner", "textcat", "textcat_multilabel"}
 
 

@@ -15,6 +15,13 @@ from spacy.util import load_config
 ROOT = Path(__file__).parents[1]
 PREFIX = "spacy-charlm."
 OPTIONAL = ("sklearn", "matplotlib", "cupy", "torch", "transformers", "ray")
+# What wraps another part needs that part.
+WORDS = {"target": {"@misc": "spacy-charlm.StaticVectors.v1"}}
+SEEN = {"masking": {"@misc": "spacy-charlm.WordMasking.v1"}}
+NEEDED = {
+    **{name: WORDS for name in ("NgramVectors", "HeadVectors", "DocVectors")},
+    **{name: SEEN for name in ("TypoMasking", "CharMasking")},
+}
 CONFIGS = sorted((ROOT / "configs").rglob("*.cfg"))
 
 
@@ -93,7 +100,7 @@ def test_registry_filled_block_is_json(kind, name):
     [row for row in FUNCTIONS if row[0] in ("callbacks", "misc", "optimizers", "readers")],
 )
 def test_registry_function_resolves_with_its_defaults(kind, name):
-    block = {f"@{kind}": name}
+    block = {f"@{kind}": name, **NEEDED.get(name.split(".")[1], {})}
     if kind == "readers":
         block["path"] = str(ROOT)
     assert registry.resolve({"block": block})["block"] is not None

@@ -13,7 +13,7 @@ from spacy.training import Example
 
 from ..errors import Errors
 from ..noise.noisy_docs import make_noisy_example
-from ..noise.typos import Typos
+from ..noise.typos import COMMON_KINDS, Typos
 
 # The score of each component that a reader looks for first.
 METRICS = {
@@ -24,7 +24,6 @@ METRICS = {
     "dep_las": "LAS",
 }
 MIXED = "mixed"
-MIXED_KINDS = ("key", "swap", "drop", "insert", "repeat")
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def measure_robustness(
 
 
 def _make_typos(kind: str, misspellings: dict[str, list[str]] | None) -> Typos:
-    return Typos(0.0, MIXED_KINDS if kind == MIXED else [kind], misspellings=misspellings)
+    return Typos(0.0, COMMON_KINDS if kind == MIXED else [kind], misspellings=misspellings)
 
 
 def _load(name: str) -> Language:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 from spacy.attrs import ORTH, intify_attr
+from spacy.strings import get_string_id
 from spacy.tokens import Doc
 from spacy.vectors import Mode as VectorsMode
 from spacy.vocab import Vocab
@@ -16,7 +17,7 @@ from thinc.types import Floats2d
 from thinc.util import to_numpy
 
 from ..errors import Errors
-from ..types import CharBatch, MaskedDocs
+from ..types import HIDDEN_CHAR, CharBatch, MaskedDocs
 
 PADDING, WORD_START, WORD_END, MASK = range(4)
 N_RESERVED = 4
@@ -41,6 +42,7 @@ class WordBatch:
     rows: np.ndarray  # int64 (nT,): the word of each token
     lengths: list[int]  # tokens per Doc
     vocab: Vocab | None
+    texts: dict[int, str]  # by ORTH: words that only this batch spells so, which no vocab keeps
 
     def select(self, words: np.ndarray) -> "WordBatch":
         """Keep some of the words; `rows` and `lengths` still speak of all of them."""
@@ -51,6 +53,7 @@ class WordBatch:
             self.rows,
             self.lengths,
             self.vocab,
+            self.texts,
         )
 
 
@@ -152,8 +155,10 @@ def find_words(model: ExtractModel, docs: Sequence[Doc], is_train: bool = False)
         ids[start : start + length] = doc.to_array(columns).reshape(length, len(columns))
         start += length
     hidden = np.zeros(len(ids), dtype=bool)
+    texts: dict[int, str] = {}
     if isinstance(docs, MaskedDocs):
         ids = ids[docs.source]
+        texts = _respell(ids, docs, columns)
         ids[docs.hidden] = MASKED_ID
         hidden |= docs.hidden
     if is_train and model.attrs["include_static_vectors"]:
@@ -162,7 +167,7 @@ def find_words(model: ExtractModel, docs: Sequence[Doc], is_train: bool = False)
     keys = _hash_rows(ids, hidden)
     keys, first, rows = np.unique(keys, return_index=True, return_inverse=True)
     vocab = docs[0].vocab if docs else None
-    return WordBatch(ids[first], hidden[first], keys, rows, lengths, vocab)
+    return WordBatch(ids[first], hidden[first], keys, rows, lengths, vocab, texts)
 
 
 def read_words(model: ExtractModel, words: WordBatch) -> CharBatch:
@@ -190,6 +195,29 @@ def read_words(model: ExtractModel, words: WordBatch) -> CharBatch:
     )
 
 
+def _respell(ids: np.ndarray, docs: MaskedDocs, columns: Sequence[int]) -> dict[int, str]:
+    """Write other words into some rows of ids; return their texts by ORTH.
+
+    Nothing goes to the StringStore: typos have no end, and it keeps what it gets. A word with a
+    hidden character has no attributes, which would be those of no word.
+    """
+    texts = {}
+    vocab: Any = docs[0].vocab if docs else None
+    getters = vocab.lex_attr_getters if docs else {}
+    for token, text in docs.texts.items():
+        key = get_string_id(text)
+        texts[key] = text
+        for i, column in enumerate(columns):
+            if column == ORTH:
+                ids[token, i] = key
+            elif HIDDEN_CHAR in text or column not in getters:
+                ids[token, i] = MASKED_ID
+            else:
+                value = getters[column](text)
+                ids[token, i] = get_string_id(value) if isinstance(value, str) else int(value)
+    return texts
+
+
 def _hash_rows(ids: np.ndarray, flags: np.ndarray) -> np.ndarray:
     """Combine each row into one 64-bit number, as good a key as spaCy's own hashes of strings."""
     keys = flags.astype("uint64")
@@ -207,7 +235,7 @@ def _read_chars(
     head, tail = max_chars - max_chars // 2, max_chars // 2
     texts = []
     for orth, is_masked in zip(words.ids[:, 0].tolist(), masked.tolist()):
-        text = "\0" if is_masked else strings[orth]
+        text = "\0" if is_masked else words.texts.get(orth) or strings[orth]
         if form != "none" and not text.isascii():
             text = unicodedata.normalize(form, text)
         texts.append(text if len(text) <= max_chars else text[:head] + text[-tail:])
@@ -219,7 +247,11 @@ def _read_chars(
     is_inner = np.ones(len(chars), dtype=bool)
     is_inner[starts] = is_inner[ends - 1] = False
     chars[starts], chars[ends - 1] = WORD_START, WORD_END
-    chars[is_inner] = N_RESERVED + codes % (nV - N_RESERVED)
+    inner_chars = N_RESERVED + codes % (nV - N_RESERVED)
+    if words.texts:
+        respelled = [orth in words.texts for orth in words.ids[:, 0].tolist()]
+        inner_chars[np.repeat(respelled, inner) & (codes == ord(HIDDEN_CHAR))] = MASK
+    chars[is_inner] = inner_chars
     chars[starts[masked] + 1] = MASK
     return chars, inner + 2
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from ..errors import Errors
 
+TRAINING_SHARE = 0.8  # of the correct words; the rest is for scores
+
 
 def read_misspellings(
     path: Path, *, share: float = 1.0, rest: bool = False, seed: int = 0

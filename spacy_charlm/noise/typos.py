@@ -14,6 +14,7 @@ from .tables import KEYBOARDS, N_CODES, accents, lookalikes, neighbour_keys, oth
 
 MAX_LENGTH = 64  # longer words, such as addresses, are never edited
 NATURAL = "natural"
+COMMON_KINDS = ("key", "swap", "drop", "insert", "repeat")
 
 Characters = Any  # code points, uint32 (nW, length), 0 behind a word's end
 # Where an edit may be made, bool (nW, length), and the words with the edit at one place of each.
@@ -39,7 +40,7 @@ class Typos:
     def __init__(
         self,
         rate: float = 0.2,
-        kinds: Sequence[str] = ("key", "swap", "drop", "insert", "repeat"),
+        kinds: Sequence[str] = COMMON_KINDS,
         *,
         keyboard: str = "qwerty",
         keep_first: bool = False,

@@ -114,26 +114,33 @@ def forward(
 ) -> tuple[Prediction, Callable[[Floats2d], list[Doc]]]:
     """Hide words, encode the batch, predict at the rows that count."""
     model.attrs["batches"] += is_train
-    mask = masking(sum(len(doc) for doc in docs))
+    mask = masking(docs)
     return _predict(model, target(model.ops, docs), mask, docs, is_train)
 
 
 def predict_hidden(
     model: ObjectiveModel, target: Target, masking: Masking, docs: list[Doc]
 ) -> tuple[Prediction, TargetBatch]:
-    """Predict at the words behind a mask alone, for an evaluation.
+    """Predict at the words that are not seen as they are, for an evaluation.
 
     model (Model): The objective.
     target (Target): Its target.
     masking (Masking): Its masking, which draws as in training.
     docs (List[Doc]): The batch.
-    RETURNS (Tuple[Prediction, TargetBatch]): The predictions at the hidden words that have a
-        target, weight 1 each, and the targets of all words.
+    RETURNS (Tuple[Prediction, TargetBatch]): The predictions at the words behind a mask or with
+        other characters that have a target, weight 1 each, and the targets of all words.
     """
-    mask = masking(sum(len(doc) for doc in docs))
+    mask = masking(docs)
     batch = target(model.ops, docs)
-    only_hidden = Mask(mask.hidden, mask.source, mask.hidden.astype("float32"))
+    only_hidden = keep_unseen(mask)
     return _predict(model, batch, only_hidden, docs, is_train=False)[0], batch
+
+
+def keep_unseen(mask: Mask) -> Mask:
+    """Let those words alone count that are behind a mask or have other characters."""
+    weights = mask.hidden.astype("float32")
+    weights[list(mask.texts)] = 1.0
+    return Mask(mask.hidden, mask.source, weights, mask.texts)
 
 
 def _predict(

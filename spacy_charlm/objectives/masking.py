@@ -60,8 +60,12 @@ class WordMasking:
         """Draw from here on as `key` tells: see `types.Masking`."""
         self._rng = np.random.default_rng([self.seed, *key])
 
-    def __call__(self, nT: int) -> Mask:
-        """Draw the mask of a batch of nT tokens: see `types.Masking`."""
+    def __call__(self, docs: Sequence[Doc]) -> Mask:
+        """Draw the mask of a batch: see `types.Masking`."""
+        return self.draw(sum(len(doc) for doc in docs))
+
+    def draw(self, nT: int) -> Mask:
+        """Draw the mask of a batch of nT tokens, whatever they are."""
         chosen = self._rng.random(nT) < self.rate
         roll = self._rng.random(nT)
         hidden = chosen & (roll < self.mask_share)
@@ -83,9 +87,11 @@ def hide_words(docs: Sequence[Doc], mask: Mask, *, rebuild: bool) -> list[Doc]:
     RETURNS (List[Doc]): The batch with hidden words.
     """
     if not rebuild:
-        return MaskedDocs(docs, mask.hidden, mask.source)
+        return MaskedDocs(docs, mask.hidden, mask.source, mask.texts)
     words = np.array([token.text for doc in docs for token in doc], dtype=object)
     words = words[mask.source]
+    for token, text in mask.texts.items():
+        words[token] = text
     words[mask.hidden] = MASK_TEXT
     hidden_docs, start = [], 0
     for doc in docs:

@@ -11,7 +11,7 @@ from thinc.api import Model, Ops
 from thinc.types import Floats2d
 
 from ..errors import Errors
-from ..types import Loss, Mask, Masking, Target, TargetBatch, Tok2Vec
+from ..types import Loss, Masking, Target, TargetBatch, Tok2Vec
 from . import lmao
 from .heads import vectors_head
 from .lmao import Prediction
@@ -102,7 +102,7 @@ def forward(
     ops: Any = model.ops
     model.attrs["batches"] += is_train
     tok2vec, *heads = model.layers
-    mask = masking(sum(len(doc) for doc in docs))
+    mask = masking(docs)
     batches = {name: part.target(ops, docs) for name, part in parts.items()}
     counts = {name: len(lmao.find_tokens(ops, batch, mask)) for name, batch in batches.items()}
     found: dict[str, Prediction] = {}
@@ -163,11 +163,11 @@ def predict_hidden(
     masking: Masking,
     docs: list[Doc],
 ) -> tuple[Prediction, TargetBatch]:
-    """Predict the first part at the words behind a mask alone: see `lmao.predict_hidden`."""
+    """Predict the first part at words that are not seen as they are: see `lmao.predict_hidden`."""
     ops: Any = model.ops
-    mask = masking(sum(len(doc) for doc in docs))
+    mask = masking(docs)
     batch = next(iter(parts.values())).target(ops, docs)
-    only_hidden = Mask(mask.hidden, mask.source, mask.hidden.astype("float32"))
+    only_hidden = lmao.keep_unseen(mask)
     if not len(lmao.find_tokens(ops, batch, only_hidden)):
         return lmao.predict_nothing(ops, batch), batch
     X, _ = lmao.encode_hidden(model.layers[0], docs, only_hidden, is_train=False)

@@ -7,11 +7,9 @@ import numpy as np
 from spacy.language import Language
 from spacy.training import Example
 
-from ..noise.misspellings import read_misspellings
+from ..noise.misspellings import TRAINING_SHARE, read_misspellings
 from ..noise.noisy_docs import make_noisy_example
-from ..noise.typos import Typos
-
-TRAINING_SHARE = 0.8  # of the misspelled words; the rest is for scores
+from ..noise.typos import COMMON_KINDS, Typos
 
 
 def create_typos_v1(
@@ -47,7 +45,7 @@ def create_typos_v1(
         natural = read_misspellings(misspellings, share=TRAINING_SHARE)
     typos = Typos(
         rate,
-        kinds or ("key", "swap", "drop", "insert", "repeat"),
+        kinds or COMMON_KINDS,
         keyboard=keyboard,
         keep_first=keep_first,
         keep_last=keep_last,

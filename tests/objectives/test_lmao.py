@@ -68,8 +68,8 @@ class SameMasking:
     def __init__(self, **settings):
         self.settings = settings
 
-    def __call__(self, nT):
-        return WordMasking(**self.settings)(nT)
+    def __call__(self, docs):
+        return WordMasking(**self.settings)(docs)
 
     def restart(self, *key):
         pass
@@ -81,7 +81,8 @@ class GivenMasking:
     def __init__(self, weights):
         self.weights = weights
 
-    def __call__(self, nT):
+    def __call__(self, docs):
+        nT = sum(map(len, docs))
         weights = np.array(self.weights, dtype="float32")
         return Mask(np.zeros(nT, bool), np.arange(nT), weights)
 

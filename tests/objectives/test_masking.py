@@ -11,7 +11,7 @@ N = 40_000
 
 
 def shares(masking):
-    mask = masking(N)
+    mask = masking.draw(N)
     replaced = mask.source != np.arange(N)
     return mask, mask.hidden.mean(), replaced.mean()
 
@@ -52,7 +52,7 @@ def test_word_masking_visible_words_count(weight, share):
 def test_word_masking_is_seeded():
     def draw(seed):
         masking = WordMasking(seed=seed)
-        return [masking(100) for _ in range(3)]
+        return [masking.draw(100) for _ in range(3)]
 
     for one, two in zip(draw(1), draw(1)):
         for name in ("hidden", "source", "weights"):
@@ -63,7 +63,7 @@ def test_word_masking_is_seeded():
 
 
 def test_word_masking_of_nothing():
-    mask = WordMasking()(0)
+    mask = WordMasking()([])
     assert len(mask.hidden) == len(mask.source) == len(mask.weights) == 0
 
 

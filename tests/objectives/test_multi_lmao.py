@@ -43,9 +43,9 @@ class Table:
 class SameMasking(WordMasking):
     """The same draw at each call."""
 
-    def __call__(self, nT):
+    def __call__(self, docs):
         self.restart(0)
-        return super().__call__(nT)
+        return super().__call__(docs)
 
 
 def make_parts(**more):
