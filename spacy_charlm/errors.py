@@ -438,6 +438,10 @@ class Errors:
     )
 
     # E7xx: noise (noise/)
+    W700 = (
+        "[charlm W700] {dropped} entities given up so far: a missing or extra space left no token "
+        "boundary at one of their ends"
+    )
     E700 = "[charlm E700] Expected the rate of typos to be between 0 and 1, but found {found}."
     E701 = (
         "[charlm E701] Expected kinds of typos among {expected}, but found {found}. The kind "
@@ -449,3 +453,18 @@ class Errors:
         "{line}, but found {found!r}."
     )
     E704 = "[charlm E704] Expected `max_run` to be at least 1 character, but found {found}."
+
+    # E72x: words from vectors (decoding/, evaluation/)
+    E720 = (
+        "[charlm E720] Expected a table of vectors with rows and columns, but found one of shape "
+        "{found}. Check the file that the vectors come from."
+    )
+    E721 = (
+        "[charlm E721] Expected finite numbers in the table of vectors, but found others in {n} "
+        "rows, the first of which is row {row}. Leave these rows out."
+    )
+    E722 = (
+        "[charlm E722] Expected vectors of width {expected}, as those of the table, but found "
+        "width {found}. Take the table that the weights were pretrained on."
+    )
+    E723 = "[charlm E723] Expected at least 1 neighbour to look for, but found {found}."

@@ -8,7 +8,9 @@ from wasabi import msg
 
 
 def robustness_cli(
-    pipelines: Annotated[list[str], typer.Argument(help="Trained pipelines: folders or packages")],
+    pipelines: Annotated[
+        list[str], typer.Argument(help="Trained pipelines, or folders of seeds of one")
+    ],
     data: Annotated[Path, typer.Option(help="Texts with labels, .spacy")],
     rates: Annotated[str, typer.Option(help="Shares of words with a typo")] = "0.05,0.1,0.2,0.3",
     kinds: Annotated[str, typer.Option(help="mixed, or kinds of typos, by commas")] = "mixed",
@@ -22,7 +24,8 @@ def robustness_cli(
     """Score pipelines on texts with more and more typos.
 
     Any spaCy pipeline will do, and several are compared on the same typos. Kinds: key, swap, drop,
-    insert, repeat (these five are mixed), case, lookalike, accent, natural.
+    insert, repeat (these five are mixed), case, lookalike, accent, missing_space, extra_space,
+    natural.
     """
     import srsly
 

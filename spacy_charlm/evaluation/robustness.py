@@ -34,7 +34,8 @@ class Curve:
     metric (str): A key of METRICS.
     kind (str): A kind of typo, or "mixed".
     rates (List[float]): Shares of words with an edit, from 0.
-    scores (List[List[float]]): For each rate the score with each seed, from 0 to 1.
+    scores (List[List[float]]): For each rate the score with each seed of the typos and of the
+        training, from 0 to 1.
     """
 
     pipeline: str
@@ -65,7 +66,8 @@ def measure_robustness(
 ) -> list[Curve]:
     """Score pipelines on texts with more and more typos; the same typos for all of them.
 
-    pipelines (Sequence[str]): Folders or names of any spaCy pipelines.
+    pipelines (Sequence[str]): Folders or names of any spaCy pipelines; a folder of trainings with
+        other seeds counts as one, see `find_members`.
     data (Path): A .spacy file with the labels that they predict.
     rates (Sequence[float]): Shares of words with an edit; 0 is added.
     kinds (Sequence[str]): Kinds of `Typos`, and "mixed".
@@ -80,31 +82,62 @@ def measure_robustness(
     if not 0 <= rates[-1] <= 1:
         raise ValueError(Errors.E700.format(found=rates[-1]))
     makers = {kind: _make_typos(kind, misspellings) for kind in kinds}
+    members = {name: find_members(name) for name in pipelines}
     curves = []
     for name in pipelines:
-        nlp = _load(name)
-        docs = _read_docs(nlp, data, limit)
-        n_runs, run, words = 1 + len(makers) * (len(rates) - 1) * seeds, 1, 0
-        clean = _score(nlp, [Example(nlp.make_doc(doc.text), doc) for doc in docs])
-        if not clean:
-            raise ValueError(Errors.E660.format(path=data, found="none"))
-        n_words = sum(map(len, docs))
-        for kind, typos in makers.items():
-            found: dict[str, list[list[float]]] = {metric: [[clean[metric]]] for metric in clean}
-            for rate in rates[1:]:
-                typos.rate = rate
-                drawn = []
-                for seed in range(seeds):
-                    rng = np.random.default_rng([seed, round(rate * 1000)])
-                    examples = (Example(nlp.make_doc(doc.text), doc) for doc in docs)
-                    noisy = [make_noisy_example(nlp, eg, typos, rng) for eg in examples]
-                    drawn.append(_score(nlp, noisy))
-                    run, words = run + 1, words + n_words
-                    show(name, run / n_runs, words)
+        n_runs = len(members[name]) * (1 + len(makers) * (len(rates) - 1) * seeds)
+        run = words = 0
+        found: dict[tuple[str, str], list[list[float]]] = {}
+        for member in members[name]:
+            nlp = _load(member)
+            docs = _read_docs(nlp, data, limit)
+            n_words = sum(map(len, docs))
+            clean = _score(nlp, [Example(nlp.make_doc(doc.text), doc) for doc in docs])
+            if not clean:
+                raise ValueError(Errors.E660.format(path=data, found="none"))
+            run, words = run + 1, words + n_words
+            for kind, typos in makers.items():
+                drawn = [[clean]]
+                for rate in rates[1:]:
+                    typos.rate = rate
+                    drawn.append([])
+                    for seed in range(seeds):
+                        rng = np.random.default_rng([seed, round(rate * 1000)])
+                        drawn[-1].append(_score(nlp, _make_noisy(nlp, docs, typos, rng)))
+                        run, words = run + 1, words + n_words
+                        show(name, run / n_runs, words)
                 for metric in clean:
-                    found[metric].append([scores[metric] for scores in drawn])
-            curves += [Curve(name, metric, kind, rates, found[metric]) for metric in clean]
+                    curve = found.setdefault((metric, kind), [[] for _ in rates])
+                    for scores, at_rate in zip(curve, drawn):
+                        scores += [one[metric] for one in at_rate]
+        curves += [
+            Curve(name, metric, kind, rates, scores) for (metric, kind), scores in found.items()
+        ]
     return curves
+
+
+def find_members(name: str) -> list[str]:
+    """Find the pipelines that a name stands for.
+
+    name (str): A package, a pipeline's folder, or a folder of trainings with other seeds, each
+        with a `model-best` or `model-last`, or a pipeline itself.
+    RETURNS (List[str]): The pipelines, at least one.
+    """
+    folder = Path(name)
+    if not folder.is_dir() or (folder / "config.cfg").exists():
+        return [name]
+    found = []
+    for child in sorted(folder.iterdir()):
+        places = [child / "model-best", child / "model-last", child]
+        found += [str(place) for place in places if (place / "config.cfg").exists()][:1]
+    return found or [name]
+
+
+def _make_noisy(
+    nlp: Language, docs: Sequence[Doc], typos: Typos, rng: np.random.Generator
+) -> list[Example]:
+    examples = (Example(nlp.make_doc(doc.text), doc) for doc in docs)
+    return [make_noisy_example(nlp, example, typos, rng)[0] for example in examples]
 
 
 def _make_typos(kind: str, misspellings: dict[str, list[str]] | None) -> Typos:

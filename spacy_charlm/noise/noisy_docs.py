@@ -7,6 +7,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from .spaces import change_spaces, drop_misfits
 from .typos import Typos
 
 ATTRS = ["TAG", "POS", "MORPH", "LEMMA", "DEP", "HEAD", "SENT_START"]
@@ -45,14 +46,25 @@ def make_noisy_doc(doc: Doc, typos: Typos, rng: np.random.Generator) -> Doc:
 
 def make_noisy_example(
     nlp: Language, example: Example, typos: Typos, rng: np.random.Generator
-) -> Example:
+) -> tuple[Example, int]:
     """Write an Example anew with typos, tokenised by the pipeline.
+
+    Where spaces are missing or too many the labels keep the tokens that were meant, which spaCy
+    aligns with those of the text. An entity that ends inside a token of the text cannot be found
+    there: it is given up, its tokens count as not annotated.
 
     nlp (Language): The pipeline.
     example (Example): The Example, which stays as it is.
     typos (Typos): What makes the typos.
     rng (Generator): Where chance comes from.
-    RETURNS (Example): Noisy text beside the labels of the clean one.
+    RETURNS (Tuple[Example, int]): Noisy text beside the labels of the clean one, and how many
+        entities are given up.
     """
     noisy = make_noisy_doc(example.reference, typos, rng)
-    return Example(nlp.make_doc(noisy.text), noisy)
+    if not typos.edits_spaces:
+        return Example(nlp.make_doc(noisy.text), noisy), 0
+    words = [token.text for token in noisy]
+    spaces = [bool(token.whitespace_) for token in noisy]
+    typed = nlp.make_doc(change_spaces(words, spaces, typos.kinds, typos.rate, rng))
+    dropped = drop_misfits(noisy, typed)
+    return Example(typed, noisy), dropped

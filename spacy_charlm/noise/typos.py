@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import Errors
+from .spaces import SPACE_KINDS
 from .tables import KEYBOARDS, N_CODES, accents, lookalikes, neighbour_keys, other_case
 
 MAX_LENGTH = 64  # longer words, such as addresses, are never edited
@@ -28,7 +29,8 @@ class Typos:
     character cannot lose it, a word without letters has no neighbouring keys.
 
     rate (float): Share of the words with an edit, from 0 to 1.
-    kinds (Sequence[str]): Names of KINDS, or "natural"; each word draws one of them.
+    kinds (Sequence[str]): Names of KINDS, "natural", or SPACE_KINDS; each word draws one of them.
+        Those of spaces change the text and not a word: see `change_spaces`.
     keyboard (str): qwerty, qwertz or azerty.
     keep_first (bool): Whether the first character of a word stays.
     keep_last (bool): Whether the last character of a word stays.
@@ -47,7 +49,7 @@ class Typos:
         keep_last: bool = False,
         misspellings: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        known = [*KINDS, *([NATURAL] if misspellings else [])]
+        known = [*KINDS, *SPACE_KINDS, *([NATURAL] if misspellings else [])]
         if not 0 <= rate <= 1:
             raise ValueError(Errors.E700.format(found=rate))
         if not kinds or not set(kinds) <= set(known):
@@ -74,9 +76,14 @@ class Typos:
             chosen = np.flatnonzero(kinds == number)
             if kind == NATURAL:
                 self._misspell(found, chosen, rng)
-            else:
+            elif kind in KINDS:
                 self._edit(kind, found, chosen, rng)
         return found
+
+    @property
+    def edits_spaces(self) -> bool:
+        """Whether some of the kinds are those of spaces."""
+        return not set(self.kinds).isdisjoint(SPACE_KINDS)
 
     def _edit(
         self, kind: str, words: list[str], chosen: np.ndarray, rng: np.random.Generator

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 from spacy.language import Language
 from spacy.training import Example
+from spacy.util import logger
 
+from ..errors import Errors
 from ..noise.misspellings import TRAINING_SHARE, read_misspellings
 from ..noise.noisy_docs import make_noisy_example
 from ..noise.typos import COMMON_KINDS, Typos
@@ -27,8 +29,9 @@ def create_typos_v1(
 
     rate (float): Share of the words with an edit; each text draws its own share up to twice that,
         so that a pipeline meets clean and noisy texts. 0.2 recommended.
-    kinds (Optional[List[str]]): key, swap, drop, insert, repeat, case, lookalike, accent, natural;
-        None for the first five.
+    kinds (Optional[List[str]]): key, swap, drop, insert, repeat, case, lookalike, accent, natural,
+        missing_space, extra_space; None for the first five. Another space changes the tokens: an
+        entity that then ends inside a token is given up, and counted in spaCy's log.
     keyboard (str): qwerty, qwertz or azerty.
     keep_first (bool): Whether the first character of a word stays.
     keep_last (bool): Whether the last character of a word stays.
@@ -52,6 +55,7 @@ def create_typos_v1(
         misspellings=natural,
     )
     rng = np.random.default_rng(seed)
+    counts = {"dropped": 0}
 
     def augment(nlp: Language, example: Example) -> Iterator[Example]:
         noisy = rng.random() < level
@@ -59,6 +63,10 @@ def create_typos_v1(
             yield example
         if noisy:
             typos.rate = min(1.0, 2 * rate * rng.random())
-            yield make_noisy_example(nlp, example, typos, rng)
+            noisy_example, dropped = make_noisy_example(nlp, example, typos, rng)
+            yield noisy_example
+            if dropped:
+                counts["dropped"] += dropped
+                logger.info(Errors.W700.format(**counts))
 
     return augment

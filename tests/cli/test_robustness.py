@@ -1,11 +1,15 @@
+import shutil
+
 import pytest
 import spacy
 import srsly
 from spacy.tokens import DocBin
 from spacy.training import Example
+from thinc.api import fix_random_seed
 from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
+from spacy_charlm.evaluation.robustness import find_members
 
 pytest.importorskip("matplotlib", reason="needs the extra plots")
 
@@ -16,6 +20,7 @@ TEXTS = [("a wonderful and lovely film", "pos"), ("an awful and terrible film", 
 def folder(tmp_path_factory):
     """A pipeline without a part of ours, and texts with labels."""
     folder = tmp_path_factory.mktemp("robustness")
+    fix_random_seed(0)
     nlp = spacy.blank("en")
     textcat = nlp.add_pipe("textcat")
     examples = []
@@ -55,6 +60,24 @@ def test_robustness_compares_pipelines_of_spacy(folder, tmp_path):
         assert curve["scores"][0] == [1.0] and sum(curve["scores"][2]) < 2
     # The same pipeline under another name meets the same typos.
     assert [curve["scores"] for curve in curves[:2]] == [curve["scores"] for curve in curves[2:]]
+
+
+def test_robustness_takes_the_seeds_of_a_training_together(folder, tmp_path):
+    for seed in (0, 1):
+        for name in ("model-best", "model-last"):
+            shutil.copytree(folder / "spacys", tmp_path / "ours" / f"seed-{seed}" / name)
+    assert find_members(str(tmp_path / "ours")) == [
+        str(tmp_path / "ours" / f"seed-{seed}" / "model-best") for seed in (0, 1)
+    ]
+    assert find_members("en_core_web_sm") == ["en_core_web_sm"]
+    output = tmp_path / "output"
+    result = run(
+        tmp_path / "ours",
+        *("--data", folder / "dev.spacy", "--rates", "0.5", "--seeds", 3, "--output", output),
+    )
+    assert result.exit_code == 0, result.output
+    (curve,) = srsly.read_json(output / "robustness.json")
+    assert list(map(len, curve["scores"])) == [2, 6]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""From vectors back to words. Knows no Doc."""

@@ -1,0 +1,189 @@
+"""The words of a table whose vectors are nearest to a prediction: exact search, by blocks."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from thinc.api import Ops
+from thinc.types import Floats2d, Ints2d
+
+from ..errors import Errors
+
+BLOCK = 65_536  # rows of the table that are compared with the queries at a time
+N_HUBNESS = 10  # neighbours among the queries that tell how much of a hub a row is
+
+
+class Found(NamedTuple):
+    """What a search has found, the best first.
+
+    rows (Ints2d): Rows of the table, (nQ, k).
+    scores (Floats2d): How near they are, (nQ, k): cosines, or what replaces them.
+    """
+
+    rows: Ints2d
+    scores: Floats2d
+
+
+class Neighbours:
+    """Rows of a table by their cosine with queries.
+
+    The table is normalised once, into a copy; the caller's arrays are never written to. Rows of
+    zeros are never found.
+
+    vectors (Floats2d): The table, (nV, nO), NumPy's or CuPy's.
+    ops (Ops): The backend that searches.
+    RAISES (ValueError): If the table is empty, or has a value that is not finite.
+    """
+
+    def __init__(self, vectors: Any, ops: Ops) -> None:
+        if not len(vectors) or not vectors.shape[1]:
+            raise ValueError(Errors.E720.format(found=tuple(vectors.shape)))
+        self.ops = ops
+        xp: Any = ops.xp
+        table: Any = ops.asarray2f(vectors, dtype="float32")
+        bad = xp.flatnonzero(~xp.isfinite(table.sum(axis=1)))
+        if len(bad):
+            raise ValueError(Errors.E721.format(row=int(bad[0]), n=len(bad)))
+        self._filled = (table != 0).any(axis=1)
+        self._table = normalise(ops, table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def search(self, queries: Any, k: int = 10) -> Found:
+        """Find the nearest rows by cosine.
+
+        queries (Floats2d): Vectors, (nQ, nO).
+        k (int): How many of each; as many as the table has rows, if that is less.
+        RETURNS (Found): Rows and cosines.
+        """
+        return self._search(queries, k, lambda scores, start: scores)
+
+    def search_csls(self, queries: Any, k: int = 10, sample: Any = None) -> Found:
+        """Find the nearest rows by cosine, less what makes a row everybody's neighbour.
+
+        Cross-domain similarity local scaling: Conneau et al., "Word Translation Without Parallel
+        Data" (2018). 2 * cosine - mean cosine of the row's nearest queries; the query's own mean
+        changes no order and is left out.
+
+        queries (Floats2d): Vectors, (nQ, nO).
+        k (int): How many of each.
+        sample (Optional[Floats2d]): Typical queries; None takes `queries`.
+        RETURNS (Found): Rows and corrected scores.
+        """
+        hubness = self._hubness(queries if sample is None else sample)
+        return self._search(
+            queries, k, lambda scores, start: 2 * scores - hubness[start : start + scores.shape[1]]
+        )
+
+    def search_inverted(
+        self, queries: Any, k: int = 10, sample: Any = None, temperature: float = 0.05
+    ) -> Found:
+        """Find the nearest rows by an inverted softmax, which asks each row for its query.
+
+        Smith et al., "Offline bilingual word vectors, orthogonal transformations and the inverted
+        softmax" (2017): the logarithm of exp(cosine / temperature) over its sum over the queries.
+
+        queries (Floats2d): Vectors, (nQ, nO).
+        k (int): How many of each.
+        sample (Optional[Floats2d]): Typical queries; None takes `queries`.
+        temperature (float): Of the softmax. Recommended values: 0.03 to 0.1.
+        RETURNS (Found): Rows and logarithms.
+        """
+        xp: Any = self.ops.xp
+        Q = self._prepare(queries if sample is None else sample)
+        total = xp.concatenate(
+            [
+                _log_sum_exp(xp, Q @ self._table[start : start + BLOCK].T / temperature)
+                for start in range(0, len(self), BLOCK)
+            ]
+        )
+        return self._search(
+            queries,
+            k,
+            lambda scores, start: scores / temperature - total[start : start + scores.shape[1]],
+        )
+
+    def rank(self, queries: Any, rows: Any) -> Any:
+        """Count the rows that are nearer to each query than a given one.
+
+        queries (Floats2d): Vectors, (nQ, nO).
+        rows (Ints1d): The row that each is meant to be near to, (nQ,).
+        RETURNS (Ints1d): The ranks, from 0, (nQ,).
+        """
+        xp: Any = self.ops.xp
+        Q = self._prepare(queries)
+        own = (Q * self._table[xp.asarray(rows)]).sum(axis=1).reshape(-1, 1)
+        ranks = xp.zeros(len(Q), dtype="int64")
+        for start in range(0, len(self), BLOCK):
+            scores = Q @ self._table[start : start + BLOCK].T
+            # Rounding must not put a row before itself.
+            ranks += (scores > own + 1e-6).sum(axis=1)
+        return ranks
+
+    def _prepare(self, queries: Any) -> Any:
+        Q: Any = self.ops.asarray2f(queries, dtype="float32")
+        if Q.shape[1] != self._table.shape[1]:
+            raise ValueError(Errors.E722.format(expected=self._table.shape[1], found=Q.shape[1]))
+        return normalise(self.ops, Q)
+
+    def _search(self, queries: Any, k: int, correct: Callable[[Any, int], Any]) -> Found:
+        xp: Any = self.ops.xp
+        if k < 1:
+            raise ValueError(Errors.E723.format(found=k))
+        Q = self._prepare(queries)
+        best_rows = xp.zeros((len(Q), 0), dtype="int64")
+        best = xp.zeros((len(Q), 0), dtype="float32")
+        for start in range(0, len(self), BLOCK):
+            scores = correct(Q @ self._table[start : start + BLOCK].T, start)
+            filled = self._filled[start : start + BLOCK]
+            scores = xp.where(filled, scores, -xp.inf)
+            take = min(k, scores.shape[1])
+            top = xp.argpartition(-scores, take - 1, axis=1)[:, :take]
+            best_rows = xp.hstack([best_rows, top + start])
+            best = xp.hstack([best, xp.take_along_axis(scores, top, axis=1)])
+        # Of equal scores the earlier row comes first.
+        order = xp.argsort(best_rows, axis=1)
+        best, best_rows = (xp.take_along_axis(a, order, axis=1) for a in (best, best_rows))
+        order = xp.argsort(-best, axis=1, kind="stable")[:, :k]
+        return Found(
+            xp.take_along_axis(best_rows, order, axis=1), xp.take_along_axis(best, order, axis=1)
+        )
+
+    def _hubness(self, sample: Any) -> Any:
+        """Mean cosine of each row with its nearest queries of a sample, (nV,)."""
+        xp: Any = self.ops.xp
+        Q = self._prepare(sample)
+        k = min(N_HUBNESS, len(Q))
+        means = []
+        for start in range(0, len(self), BLOCK):
+            scores = self._table[start : start + BLOCK] @ Q.T
+            means.append(-xp.partition(-scores, k - 1, axis=1)[:, :k].mean(axis=1))
+        return xp.concatenate(means)
+
+
+def normalise(ops: Ops, X: Any) -> Any:
+    """Divide rows by their length, in a new array; rows of zeros stay."""
+    xp: Any = ops.xp
+    return X / xp.maximum(xp.linalg.norm(X, axis=1, keepdims=True), 1e-12)
+
+
+def _log_sum_exp(xp: Any, scores: Any) -> Any:
+    """Logarithm of the sum of exponentials over the queries, (nV,)."""
+    top = scores.max(axis=0)
+    return top + xp.log(xp.exp(scores - top).sum(axis=0))
+
+
+def best_words(words: Sequence[str], found: Found, ops: Ops) -> list[list[tuple[str, float]]]:
+    """Name what a search has found.
+
+    words (Sequence[str]): The word of each row.
+    found (Found): What was found.
+    ops (Ops): Its backend.
+    RETURNS (List[List[Tuple[str, float]]]): Words and scores for each query, the best first.
+    """
+    rows, scores = ops.to_numpy(found.rows), ops.to_numpy(found.scores)
+    return [
+        [(words[row], float(score)) for row, score in zip(*pair) if np.isfinite(score)]
+        for pair in zip(rows.tolist(), scores.tolist())
+    ]
