@@ -6,42 +6,81 @@ Forward and backward come to what `conv_chars` computes, without a product per p
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from thinc.api import Ops
 from thinc.types import Floats1d, Floats2d, Ints1d, Ints2d
 
 from .conv_kernels import kernels_fit, max_sums_fused
-from .pool_rows import backprop_max_rows, max_rows
 
 # From the gradient of the words (nW, nO) to those of vectors, filters and bias.
 Backprop = Callable[[Floats2d], tuple[Floats2d, Floats2d, Floats1d]]
 
 
-def seen_rows(ops: Ops, chars: Ints1d, lengths: Ints1d, window: int, nV: int) -> Ints2d:
+class Columns(NamedTuple):
+    """The characters of a batch, all first ones of a word, then all second ones, ...
+
+    The words stand in the order of their lengths, the longest first: those that have a character
+    at a position are then the first ones of them, and every step over a position is one slice.
+
+    chars (Ints1d): The characters, (nC,).
+    order (Ints1d): The words, the longest first, (nW,).
+    starts (List[int]): Where the characters of each position begin; the last entry is nC.
+    """
+
+    chars: Ints1d
+    order: Ints1d
+    starts: list[int]
+
+    @property
+    def slices(self) -> list[slice]:
+        """The characters of each position."""
+        return [slice(start, end) for start, end in zip(self.starts, self.starts[1:])]
+
+
+def put_in_columns(ops: Ops, chars: Ints1d, lengths: Ints1d) -> Columns:
+    """Sort the characters of words by their positions.
+
+    ops (Ops): The backend.
+    chars (Ints1d): Characters, word after word, (nC,).
+    lengths (Ints1d): Positions per word, (nW,).
+    RETURNS (Columns): The same characters.
+    """
+    xp: Any = ops.xp
+    sizes: Any = lengths
+    nW = len(sizes)
+    order: Any = xp.argsort(-sizes, kind="stable")
+    rank = xp.empty_like(order)
+    rank[order] = xp.arange(nW)
+    word = xp.repeat(xp.arange(nW), sizes.tolist())
+    position = xp.arange(len(chars)) - (xp.cumsum(sizes) - sizes)[word]
+    counts: Any = xp.bincount(position) if nW else xp.zeros(0, dtype="int64")
+    starts = xp.concatenate([xp.zeros(1, dtype="int64"), xp.cumsum(counts)])
+    columns: Any = xp.empty_like(chars)
+    columns[starts[position] + rank[word]] = chars
+    return Columns(columns, order, starts.tolist())
+
+
+def seen_rows(ops: Ops, columns: Columns, window: int, nV: int) -> Ints2d:
     """Find the rows of the table that each position adds up.
 
     ops (Ops): The backend.
-    chars (Ints1d): Which of the nV characters stands at each position, (nC,).
-    lengths (Ints1d): Positions per word, int32 (nW,), none of them zero.
+    columns (Columns): Which of the nV characters stands at each position.
     window (int): Characters that a filter sees, an odd number.
     nV (int): Distinct characters.
     RETURNS (Ints2d): For each place of the filter the row at each position, int32 (window, nC):
         character * window + place, or the last row, of zeros, outside of the word.
     """
-    xp: Any = ops.xp
-    nC = len(chars)
-    ends: Any = xp.cumsum(lengths)
-    places: Any = xp.arange(nC)
-    word: Any = xp.searchsorted(ends, places, side="right")
-    ends = ends[word]
-    starts = ends - lengths[word]
-    rows: Any = ops.alloc2i(window, nC) + nV * window
+    rows: Any = ops.alloc2i(window, len(columns.chars)) + nV * window
+    seen: Any = columns.chars * window
+    slices = columns.slices
     for place in range(window):
-        shift = place - window // 2
-        inside = (places + shift >= starts) & (places + shift < ends)
-        at = places[inside]
-        rows[place, at] = chars[at + shift] * window + place
+        for here, there in zip(
+            slices[max(0, window // 2 - place) :], slices[max(0, place - window // 2) :]
+        ):
+            # Of the longer words alone both positions are inside.
+            n = min(here.stop - here.start, there.stop - there.start)
+            rows[place, here.start : here.start + n] = seen[there.start : there.start + n] + place
     return rows
 
 
@@ -50,26 +89,47 @@ def max_sums(
 ) -> tuple[Floats2d, Callable[[Floats2d], Floats2d]]:
     """Add up the rows that each position sees, and take the maximum over each word.
 
-    The plain twin of the kernels in conv_table.cu.
+    The plain twin of the kernels in conv_table.cu. Of equal sums the first one wins.
 
     ops (Ops): The backend.
     T (Floats2d): The table, (nV * window + 1, nO), its last row zeros.
     chars (Ints1d): Which of the nV characters stands at each position, (nC,).
-    lengths (Ints1d): Positions per word, int32 (nW,), none of them zero.
+    lengths (Ints1d): Positions per word, int32 (nW,).
     window (int): Characters that a filter sees, an odd number.
     RETURNS (Tuple[Floats2d, Callable]): Maxima (nW, nO), and the way from their gradient to that
         of the table.
     """
     xp: Any = ops.xp
-    rows = seen_rows(ops, chars, lengths, window, (len(T) - 1) // window)
-    H: Any = xp.take(T, rows[0], axis=0)  # (nC, nO)
-    for place in range(1, window):
-        H += xp.take(T, rows[place], axis=0)
-    Y, which = max_rows(ops, H, lengths)
+    columns = put_in_columns(ops, chars, lengths)
+    rows: Any = seen_rows(ops, columns, window, (len(T) - 1) // window)
+    nW, nO = len(lengths), T.shape[1]
+    best: Any = ops.alloc2f(nW, nO, dtype=T.dtype)  # of an empty word zeros
+    which = xp.zeros((nW, nO), dtype="int16")
+    # Position by position: the sums of one fit into the processor's cache.
+    for position, here in enumerate(columns.slices):
+        n = here.stop - here.start
+        H: Any = xp.take(T, rows[0, here], axis=0)  # (n, nO)
+        for place in range(1, window):
+            H += xp.take(T, rows[place, here], axis=0)
+        if position == 0:
+            best[:n] = H
+            continue
+        # A later position has the greater number, so that its wins overwrite earlier ones;
+        # copying where it wins takes ten times as long.
+        wins = xp.multiply(H > best[:n], xp.int16(position), dtype="int16")
+        xp.maximum(which[:n], wins, out=which[:n])
+        xp.maximum(best[:n], H, out=best[:n])
+    Y = xp.empty_like(best)
+    Y[columns.order] = best
 
     def backprop(dY: Floats2d) -> Floats2d:
-        dH = backprop_max_rows(ops, dY, which, lengths)  # (nC, nO)
-        dT = ops.alloc2f(*T.shape, dtype=dH.dtype)
+        dYs: Any = dY
+        d_best = dYs[columns.order]
+        dH: Any = xp.empty((len(columns.chars), nO), dtype=dY.dtype)
+        for position, here in enumerate(columns.slices):
+            n = here.stop - here.start
+            xp.multiply(d_best[:n], which[:n] == position, out=dH[here])
+        dT = ops.alloc2f(*T.shape, dtype=dY.dtype)
         for place in range(window):
             ops.scatter_add(dT, rows[place], dH)
         return dT

@@ -4,7 +4,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from thinc.api import Ragged
 
 from spacy_charlm.layers.conv_chars import conv_chars
-from spacy_charlm.layers.conv_table import seen_rows
+from spacy_charlm.layers.conv_table import put_in_columns, seen_rows
 from spacy_charlm.layers.embed_chars import embed_chars
 
 
@@ -43,9 +43,26 @@ def test_conv_table_equals_the_convolution_position_by_position(ops64, windows, 
         assert_allclose(ours, expected, atol=1e-12)
 
 
+def test_columns_are_sorted_by_position(ops):
+    chars = ops.asarray1i([5, 1, 2, 3, 7, 8])  # words 5, 1 2 3, 7 8
+    columns = put_in_columns(ops, chars, ops.asarray1i([1, 3, 2]))
+    assert_array_equal(ops.to_numpy(columns.order), [1, 2, 0])
+    assert_array_equal(ops.to_numpy(columns.chars), [1, 7, 5, 2, 8, 3])
+    assert columns.starts == [0, 3, 5, 6]
+    empty = put_in_columns(ops, chars[:0], ops.alloc1i(0))
+    assert (len(empty.chars), empty.starts, empty.slices) == (0, [0], [])
+
+
 def test_seen_rows_end_with_the_word(ops):
-    chars = ops.asarray1i([0, 1, 2, 1, 0])
-    rows = seen_rows(ops, chars, ops.asarray1i([3, 2]), 3, 3)
-    # character * 3 + place; 9 is the row of zeros
-    expected = [[9, 0, 3, 9, 3], [1, 4, 7, 4, 1], [5, 8, 9, 2, 9]]
+    columns = put_in_columns(ops, ops.asarray1i([0, 1, 2, 1, 0]), ops.asarray1i([3, 2]))
+    rows = seen_rows(ops, columns, 3, 3)
+    # character * 3 + place; 9 is the row of zeros; first, second and third characters
+    expected = [[9, 9, 0, 3, 3], [1, 4, 4, 1, 7], [5, 2, 8, 9, 9]]
     assert_array_equal(ops.to_numpy(rows), expected)
+
+
+def test_windows_longer_than_any_word(ops):
+    columns = put_in_columns(ops, ops.asarray1i([0, 1]), ops.asarray1i([2]))
+    rows = ops.to_numpy(seen_rows(ops, columns, 9, 2))
+    assert (rows == 18).sum() == 9 * 2 - 4
+    assert rows[4].tolist() == [4, 13] and rows[3, 1] == 3 and rows[5, 0] == 14
