@@ -468,3 +468,15 @@ class Errors:
         "width {found}. Take the table that the weights were pretrained on."
     )
     E723 = "[charlm E723] Expected at least 1 neighbour to look for, but found {found}."
+    E724 = (
+        "[charlm E724] Expected weights that tell how their tok2vec is built, but found in "
+        "'{path}': {found}. `python -m spacy charlm inspect` shows what they tell."
+    )
+    E725 = (
+        "[charlm E725] Expected a table with a word for each row, but found floret vectors in "
+        "'{path}', which have none. Give a GloVe text file, or vectors in default mode."
+    )
+    E726 = (
+        "[charlm E726] Expected floret vectors in '{path}', but found vectors in the mode {found}. "
+        "scripts/train_vectors.py trains some."
+    )

@@ -10,6 +10,7 @@ from spacy.cli._util import app as spacy_app
 from .benchmark import benchmark_cli
 from .doctor import doctor_cli
 from .inspect import inspect_cli
+from .neighbours import neighbours_cli
 from .plot import plot_cli
 from .pretrain import pretrain_cli
 from .probe import probe_cli
@@ -35,5 +36,6 @@ app.command("probe", context_settings=OVERRIDES)(probe_cli)
 app.command("inspect", context_settings=OVERRIDES)(inspect_cli)
 app.command("doctor", context_settings=OVERRIDES)(doctor_cli)
 app.command("plot")(plot_cli)
+app.command("neighbours")(neighbours_cli)
 app.command("benchmark")(benchmark_cli)
 app.command("robustness")(robustness_cli)

@@ -50,6 +50,11 @@ class Neighbours:
     def __len__(self) -> int:
         return len(self._table)
 
+    def vectors(self, rows: Any) -> Any:
+        """Give normalised rows of the table, (len(rows), nO)."""
+        xp: Any = self.ops.xp
+        return self._table[xp.asarray(rows)]
+
     def search(self, queries: Any, k: int = 10) -> Found:
         """Find the nearest rows by cosine.
 

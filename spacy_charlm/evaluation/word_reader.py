@@ -1,0 +1,122 @@
+"""From the characters of single words to the vectors of a table."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import spacy
+from spacy.tokens import Doc
+from spacy.util import load_model_from_config
+from spacy.vectors import Mode
+
+from ..errors import Errors
+from ..targets.read_vectors import read_text_vectors, read_vectors_folder
+from ..training.load_weights import load_into
+from ..types import Tok2Vec
+from .inspect_weights import inspect_weights
+
+BATCH = 1_000  # words that are read at a time
+RIDGE = 1e-3  # of the mean square of the inputs: enough to invert, too little to matter
+
+
+class WordReader:
+    """Predict a table's vectors of words from a tok2vec, by linear least squares.
+
+    The read-out is fitted on words of the table, each read alone: it needs neither the head of the
+    pretraining nor its masks, works with any spaCy tok2vec, and is the same for all that are
+    compared.
+
+    tok2vec (Model[List[Doc], List[Floats2d]]): What reads the words.
+    vocab (Vocab): Of its pipeline.
+    words (Sequence[str]): Words to fit on, nW of them.
+    values (Floats2d): Their vectors, (nW, nO).
+    """
+
+    def __init__(
+        self, tok2vec: Tok2Vec, vocab: Any, words: Sequence[str], values: np.ndarray
+    ) -> None:
+        self._tok2vec = tok2vec
+        self._vocab = vocab
+        X = self._encode(words)
+        squares = X.T @ X
+        squares[np.diag_indices(len(squares))] += RIDGE * np.trace(squares) / len(squares)
+        self._W = np.linalg.solve(squares, X.T @ values.astype("float64"))
+
+    def __call__(self, words: Sequence[str]) -> np.ndarray:
+        """Predict the vectors of words, float32 (nW, nO)."""
+        return (self._encode(words) @ self._W).astype("float32")
+
+    def _encode(self, words: Sequence[str]) -> np.ndarray:
+        """Read words one by one, float64 (nW, nI + 1); the last column is that of the bias."""
+        parts = [np.zeros((0, self._tok2vec.get_dim("nO") + 1))]
+        for start in range(0, len(words), BATCH):
+            docs = [Doc(self._vocab, words=[word]) for word in words[start : start + BATCH]]
+            rows = [self._tok2vec.ops.to_numpy(row) for row in self._tok2vec.predict(docs)]
+            X = np.vstack(rows).astype("float64")
+            parts.append(np.hstack([X, np.ones((len(X), 1))]))
+        return np.concatenate(parts)
+
+
+def load_alone(path: Path, lang: str = "en") -> tuple[Tok2Vec, Any]:
+    """Build the tok2vec that a weights file describes, and load it.
+
+    path (Path): What `spacy pretrain` or `charlm pretrain` wrote.
+    lang (str): Language of the words, whose rules give their attributes.
+    RETURNS (Tuple[Model, Vocab]): The tok2vec and its vocab.
+    RAISES (ValueError): If the file does not say enough to build it.
+    """
+    report = inspect_weights(path)
+    if "@architectures" not in report.block:
+        found = "; ".join(report.notes) or "layers that are not known"
+        raise ValueError(Errors.E724.format(path=path, found=found))
+    config = spacy.blank(lang).config.copy()
+    config["nlp"]["pipeline"] = ["tok2vec"]
+    config["components"] = {"tok2vec": {"factory": "tok2vec", "model": report.block}}
+    nlp = load_model_from_config(config, auto_fill=True)
+    nlp.initialize()
+    pipe: Any = nlp.get_pipe("tok2vec")
+    load_into(pipe.model, path)
+    return pipe.model, nlp.vocab
+
+
+def read_table(path: Path) -> tuple[list[str], np.ndarray]:
+    """Read the words of a table and their vectors, the rows of zeros left out.
+
+    path (Path): A GloVe or word2vec text file, or a folder of spaCy vectors that has words.
+    RETURNS (Tuple[List[str], ndarray]): Words and float32 vectors (nV, nO), in the file's order.
+    RAISES (ValueError): If there is none, or it has no words, as a table of floret.
+    """
+    if not path.exists():
+        raise ValueError(Errors.E202.format(path=path))
+    if path.is_dir():
+        vectors = read_vectors_folder(path)
+        if vectors.mode == Mode.floret:
+            raise ValueError(Errors.E725.format(path=path))
+        pairs = [(vectors.strings[key], row) for key, row in vectors.key2row.items()]
+        data = np.asarray(vectors.data, dtype="float32")
+    else:
+        text = read_text_vectors(path)
+        pairs, data = list(text.words.items()), np.asarray(text.values)
+    filled: Any = data.any(axis=1)
+    pairs = [(word, row) for word, row in pairs if filled[row] and word and not word.isspace()]
+    return [word for word, _ in pairs], data[[row for _, row in pairs]]
+
+
+def read_floret(path: Path) -> Callable[[Sequence[str]], np.ndarray]:
+    """Read floret vectors, which have one for any word.
+
+    path (Path): A folder of spaCy vectors in floret mode.
+    RETURNS (Callable[[Sequence[str]], ndarray]): From words to float32 vectors (nW, nO).
+    RAISES (ValueError): If the folder has no such vectors.
+    """
+    vectors = read_vectors_folder(path)
+    if vectors.mode != Mode.floret:
+        raise ValueError(Errors.E726.format(path=path, found=vectors.mode))
+
+    def read(words: Sequence[str]) -> np.ndarray:
+        for word in words:
+            vectors.strings.add(word)
+        return np.asarray(vectors.get_batch(list(words)), dtype="float32")
+
+    return read

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import spacy
+import srsly
+from spacy.vectors import Vectors
+from typer.testing import CliRunner
+
+from spacy_charlm.cli import app
+from spacy_charlm.evaluation.word_reader import WordReader, load_alone, read_table
+from spacy_charlm.training.pretrain import LAST
+
+WORDS = "the a cat dog saw heard and slept near old red house sang Leeds rain".split()
+
+
+@pytest.fixture
+def weights(tiny):
+    tiny.run("out", {"pretraining.max_epochs": 1})
+    return tiny.folder / "out" / LAST
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = [f"{word} {' '.join(f'{x:.3f}' for x in rng.normal(size=4))}" for word in WORDS]
+    path = tmp_path / "table.txt"
+    path.write_text("\n".join([*lines, "<unk> 0 0 0 0"]) + "\n", encoding="utf8")
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["neighbours", *map(str, arguments)])
+
+
+def test_neighbours_names_words(weights, vectors, tmp_path):
+    typed = tmp_path / "misspellings.tsv"
+    pairs = [f"{word}{end}\t{word}\n" for word in WORDS if word.islower() for end in ("x", "yz")]
+    typed.write_text("".join(pairs), encoding="utf8")
+    output = tmp_path / "scores" / "found.json"
+    result = run(
+        weights, vectors, "cat", "caat", "-k", 2, "--misspellings", typed, "--output", output
+    )
+    assert result.exit_code == 0, result.output
+    assert "15 words, width 4" in result.output and "misspelled words" in result.output
+    (scores,) = srsly.read_json(output).values()
+    assert scores[0]["band"] == "all" and scores[0]["words"] == 6  # a fifth of 14 words, two each
+    assert 0 <= scores[0]["p_at_1"] <= scores[0]["p_at_10"] <= 1
+    assert (
+        result.output
+        == run(
+            weights, vectors, "cat", "caat", "-k", 2, "--misspellings", typed, "--output", output
+        ).output
+    )
+    assert run(weights, vectors, "cat", "--csls").exit_code == 0
+
+
+def test_the_read_out_finds_words_that_it_was_fitted_on(weights, vectors):
+    """As many words as the tok2vec is wide: the least squares go through all of them."""
+    names, values = read_table(vectors)
+    assert names == WORDS
+    tok2vec, vocab = load_alone(weights)
+    read = WordReader(tok2vec, vocab, names[:6], values[:6])
+    found = read(names[:6])
+    assert found.shape == (6, 4) and found.dtype == "float32"
+    nearest = np.argmin(((found[:, None] - values[None, :6]) ** 2).sum(-1), axis=1)
+    assert (nearest == np.arange(6)).mean() > 0.8
+    assert read([]).shape == (0, 4)
+
+
+def test_neighbours_in_a_folder_of_vectors(weights, tmp_path):
+    nlp = spacy.blank("en")
+    for i, word in enumerate(WORDS):
+        nlp.vocab.set_vector(word, np.eye(15, 4, -(i % 4), dtype="float32")[i % 15] + i)
+    nlp.to_disk(tmp_path / "vectors")
+    names, values = read_table(tmp_path / "vectors")
+    assert sorted(names) == sorted(WORDS) and values.shape == (15, 4)
+    assert run(weights, tmp_path / "vectors", "cat").exit_code == 0
+
+
+@pytest.mark.parametrize("case", ["no table", "floret", "weights", "no floret"])
+def test_neighbours_names_what_is_wrong(case, weights, vectors, tmp_path):
+    floret = tmp_path / "floret"
+    data = np.ones((9, 4), dtype="float32")
+    strings = spacy.blank("en").vocab.strings
+    Vectors(mode="floret", data=data, minn=2, maxn=3, hash_count=1, strings=strings).to_disk(floret)
+    more = []
+    if case == "no table":
+        vectors, message = tmp_path / "none.txt", "charlm E202"
+    elif case == "floret":
+        vectors, message = floret, "charlm E725"
+    elif case == "weights":
+        weights, message = vectors, "charlm E"
+    else:
+        typed = tmp_path / "typed.tsv"
+        typed.write_text("catt\tcat\n", encoding="utf8")
+        more, message = ["--misspellings", typed, "--floret", tmp_path / "typed.tsv"], "charlm E"
+    result = run(weights, vectors, "cat", *more)
+    assert result.exit_code == 1 and message in result.output, result.output

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from thinc.api import NumpyOps
+
+import spacy_charlm.decoding.neighbours as module
+from spacy_charlm.decoding.neighbours import Neighbours, best_words
+
+RNG = np.random.default_rng(0)
+TABLE = RNG.normal(size=(50, 6)).astype("float32")
+QUERIES = RNG.normal(size=(7, 6)).astype("float32")
+
+
+def cosines(Q, T):
+    Q = Q / np.linalg.norm(Q, axis=1, keepdims=True)
+    return Q @ (T / np.linalg.norm(T, axis=1, keepdims=True)).T
+
+
+@pytest.fixture(params=[1, 8, 1000])
+def block(request, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", request.param)
+
+
+def to_numpy(ops, found):
+    return ops.to_numpy(found.rows), ops.to_numpy(found.scores)
+
+
+@pytest.mark.parametrize("k", [1, 5, 50, 80])
+def test_neighbours_are_the_nearest_by_cosine(ops, block, k):
+    expected = cosines(QUERIES, TABLE)
+    rows, scores = to_numpy(ops, Neighbours(TABLE, ops).search(QUERIES, k))
+    order = np.argsort(-expected, axis=1)[:, :k]
+    assert_array_equal(rows, order)  # no more of them than the table has rows
+    assert_allclose(scores, np.take_along_axis(expected, order, axis=1), atol=1e-5)
+
+
+def test_neighbours_correct_for_hubs(ops, block):
+    """CSLS: 2 cos(q, r) less the mean cosine of r with its ten nearest queries."""
+    sample = RNG.normal(size=(30, 6)).astype("float32")
+    near = np.sort(cosines(TABLE, sample), axis=1)[:, -10:].mean(axis=1)
+    expected = 2 * cosines(QUERIES, TABLE) - near
+    rows, scores = to_numpy(ops, Neighbours(TABLE, ops).search_csls(QUERIES, 3, sample))
+    order = np.argsort(-expected, axis=1)[:, :3]
+    assert_array_equal(rows, order)
+    assert_allclose(scores, np.take_along_axis(expected, order, axis=1), atol=1e-5)
+
+
+def test_a_hub_loses():
+    """A row near to every query is the first one by cosine, and not by CSLS."""
+    ops = NumpyOps()
+    own = np.eye(12, dtype="float32")
+    hub = np.ones((1, 12), dtype="float32")
+    queries = own + 0.4 * hub
+    table = Neighbours(np.vstack([own, hub]), ops)
+    assert (table.search(queries, 1).rows == 12).all()
+    assert_array_equal(table.search_csls(queries, 1).rows[:, 0], np.arange(12))
+    assert_array_equal(table.search_inverted(queries, 1).rows[:, 0], np.arange(12))
+
+
+def test_neighbours_by_inverted_softmax(ops, block):
+    logits = cosines(QUERIES, TABLE) / 0.1
+    expected = logits - np.log(np.exp(logits).sum(axis=0))
+    found = Neighbours(TABLE, ops).search_inverted(QUERIES, 4, temperature=0.1)
+    rows, scores = to_numpy(ops, found)
+    order = np.argsort(-expected, axis=1)[:, :4]
+    assert_array_equal(rows, order)
+    assert_allclose(scores, np.take_along_axis(expected, order, axis=1), atol=1e-4)
+
+
+def test_neighbours_rank_a_row(ops, block):
+    wanted = RNG.integers(0, 50, 7)
+    order = np.argsort(-cosines(QUERIES, TABLE), axis=1)
+    expected = [order[i].tolist().index(row) for i, row in enumerate(wanted)]
+    assert_array_equal(ops.to_numpy(Neighbours(TABLE, ops).rank(QUERIES, wanted)), expected)
+
+
+def test_neighbours_leave_arrays_and_zeros_alone(ops):
+    table, queries = TABLE.copy(), QUERIES.copy()
+    table[3] = 0
+    kept = table.copy(), queries.copy()
+    rows, scores = to_numpy(ops, Neighbours(table, ops).search(queries, 50))
+    assert_array_equal(table, kept[0])
+    assert_array_equal(queries, kept[1])
+    assert (rows[:, -1] == 3).all() and np.isneginf(scores[:, -1]).all()
+    words = best_words([f"w{i}" for i in range(50)], module.Found(rows, scores), ops)
+    assert all(len(row) == 49 and "w3" not in dict(row) for row in words)
+
+
+def test_neighbours_prefer_the_earlier_of_equal_rows(ops, block):
+    table = np.repeat(TABLE[:2], 5, axis=0)
+    rows, _ = to_numpy(ops, Neighbours(table, ops).search(TABLE[:1], 5))
+    assert_array_equal(rows, [[0, 1, 2, 3, 4]])
+
+
+def test_neighbours_of_nothing(ops):
+    table = Neighbours(TABLE, ops)
+    for found in (table.search(QUERIES[:0], 3), table.search_csls(QUERIES[:0], 3, QUERIES)):
+        assert found.rows.shape == (0, 3) and found.scores.shape == (0, 3)
+    zero = table.search(np.zeros((1, 6), "float32"), 2)  # no direction, and no division by zero
+    assert np.isfinite(ops.to_numpy(zero.scores)).all()
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda ops: Neighbours(TABLE[:0], ops), r"E720.*\(0, 6\)"),
+        (lambda ops: Neighbours(np.array([[1.0], [np.nan]]), ops), "E721.*1 rows.*row 1"),
+        (lambda ops: Neighbours(TABLE, ops).search(QUERIES[:, :3]), "E722.*width 6.*width 3"),
+        (lambda ops: Neighbours(TABLE, ops).search(QUERIES, 0), "E723.*found 0"),
+    ],
+)
+def test_neighbours_name_what_is_wrong(ops, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(ops)
