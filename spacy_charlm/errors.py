@@ -480,3 +480,27 @@ class Errors:
         "[charlm E726] Expected floret vectors in '{path}', but found vectors in the mode {found}. "
         "scripts/train_vectors.py trains some."
     )
+
+    # E74x: components (pipeline/)
+    E740 = (
+        "[charlm E740] Expected of charlm_lmao a weight above 0, and `every` and `words` of at "
+        "least 1, but found weight = {weight}, every = {every}, words = {words}."
+    )
+    E741 = (
+        "[charlm E741] Expected charlm_lmao to have something to read, but found no corpus and "
+        "training_docs = false. Set training_docs = true, or write "
+        '[components.charlm_lmao.corpus] with @readers = "spacy-charlm.TextCorpus.v1".'
+    )
+    E742 = (
+        "[charlm E742] Expected the component '{component}' before charlm_lmao in the pipeline, "
+        "but found {names}. Name the component with the tok2vec, and put charlm_lmao behind it."
+    )
+    E743 = (
+        "[charlm E743] Expected a layer '{layer}' in the component '{component}', but found "
+        '{refs}. For a tok2vec component the layer is "", for one with a tok2vec of its own '
+        '"tok2vec".'
+    )
+    E744 = (
+        "[charlm E744] Expected '{component}' to have a tok2vec of its own, but found a listener. "
+        "Name the tok2vec component to which it listens."
+    )

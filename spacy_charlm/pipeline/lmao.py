@@ -1,0 +1,265 @@
+"""Pretraining and training at once: an objective over the tok2vec that other components share."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from spacy.language import Language
+from spacy.pipeline import Pipe
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import Model, Optimizer, set_dropout_rate
+
+from ..errors import Errors
+from ..types import Tok2Vec
+
+DEFAULTS: dict[str, Any] = {
+    "objective": {
+        "@architectures": "spacy-charlm.LMAO.v1",
+        "hidden_size": 300,
+        "maxout_pieces": 3,
+        "target": {"@misc": "spacy-charlm.StaticVectors.v1"},
+        "loss": {"@misc": "spacy-charlm.CosineLoss.v1"},
+        "masking": {"@misc": "spacy-charlm.WordMasking.v1"},
+    },
+    "corpus": None,
+    "component": "tok2vec",
+    "layer": "",
+    "weight": 1.0,
+    "every": 1,
+    "words": 1000,
+    "training_docs": True,
+}
+
+
+@Language.factory("charlm_lmao", default_config=DEFAULTS)
+def make_lmao(
+    nlp: Language,
+    name: str,
+    objective: Callable[..., Model],
+    corpus: Callable[[Language], Iterable[Doc]] | None,
+    component: str,
+    layer: str,
+    weight: float,
+    every: int,
+    words: int,
+    training_docs: bool,
+) -> "CharlmLMAO":
+    """Create the component: see `CharlmLMAO`."""
+    return CharlmLMAO(
+        nlp,
+        name,
+        objective=objective,
+        corpus=corpus,
+        component=component,
+        layer=layer,
+        weight=weight,
+        every=every,
+        words=words,
+        training_docs=training_docs,
+    )
+
+
+class CharlmLMAO(Pipe):
+    """Learn an objective of [pretraining] in `spacy train`, beside the labels.
+
+    At each update some words of the texts are hidden, a second pass runs through the tok2vec, and
+    its gradients add to those of the other components. After training the component does nothing:
+    the texts pass, and no weights of its own are saved. The callback `spacy-charlm.drop_lmao.v1`
+    leaves it out of what is saved.
+
+    nlp (Language): The pipeline, which makes the raw texts' Docs.
+    name (str): Name of the component.
+    objective (Callable[[Vocab, Model], Model]): Such as `spacy-charlm.LMAO.v1`.
+    corpus (Optional[Callable]): A reader of raw text, such as `spacy-charlm.TextCorpus.v1`, which
+        begins anew at its end; None for the training texts alone.
+    component (str): Component with the tok2vec: a shared one, or one with a tok2vec of its own.
+    layer (str): Layer in that component's model: "tok2vec" for one of its own.
+    weight (float): What the objective's gradients are multiplied by. Recommended: 0.1 to 1.
+    every (int): Updates from one pass of the objective to the next.
+    words (int): Words of raw text in such a pass.
+    training_docs (bool): Whether the training texts are learned from, too.
+    """
+
+    def __init__(
+        self,
+        nlp: Language,
+        name: str,
+        *,
+        objective: Callable[..., Model],
+        corpus: Callable[[Language], Iterable[Doc]] | None,
+        component: str,
+        layer: str,
+        weight: float,
+        every: int,
+        words: int,
+        training_docs: bool,
+    ) -> None:
+        if not weight > 0 or every < 1 or words < 1:
+            raise ValueError(Errors.E740.format(weight=weight, every=every, words=words))
+        if corpus is None and not training_docs:
+            raise ValueError(Errors.E741)
+        self.nlp = nlp
+        self.name = name
+        self.vocab = nlp.vocab
+        self.model: Model | None = None  # the heads alone: the tok2vec is another component's
+        self._make_objective = objective
+        self._objective: Any = None
+        self._corpus = corpus
+        self._component = component
+        self._layer = layer
+        self._weight = weight
+        self._every = every
+        self._words = words
+        self._training_docs = training_docs
+        self._updates = 0
+        self._stream: Iterator[Doc] | None = None
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Let a text pass."""
+        return doc
+
+    def initialize(
+        self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None
+    ) -> None:
+        """Open the target and put the heads onto the tok2vec.
+
+        get_examples (Callable): Not used.
+        nlp (Optional[Language]): The pipeline.
+        RAISES (ValueError): If there is no such tok2vec before this component.
+        """
+        self.nlp = nlp or self.nlp
+        objective = self._make_objective(self.vocab, self._find_tok2vec())
+        objective.initialize()
+        self._objective = objective
+        _, *heads = objective.layers
+        self.model = Model("charlm_lmao_heads", _forward, layers=heads)
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Add the objective's gradients to those of the tok2vec.
+
+        examples (Iterable[Example]): The batch.
+        drop (float): Dropout.
+        sgd (Optional[Optimizer]): If given, the heads are updated at once.
+        losses (Optional[Dict[str, float]]): Where the loss is added.
+        RETURNS (Dict[str, float]): The losses.
+        """
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        self._updates += 1
+        if self._objective is None or (self._updates - 1) % self._every:
+            return losses
+        docs = [eg.predicted for eg in examples] if self._training_docs else []
+        docs += self._next_texts()
+        model = self._objective
+        set_dropout_rate(model, drop)
+        prediction, backprop = model.begin_update(docs)
+        loss, gradient = model.attrs["loss"](model.ops, docs, prediction)
+        backprop(_scale(gradient, self._weight))
+        losses[self.name] += float(loss)
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Update the heads; the tok2vec's own component updates that."""
+        if self.model is not None:
+            self.model.finish_update(sgd)
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Save nothing."""
+        return b""
+
+    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "CharlmLMAO":
+        """Load nothing."""
+        return self
+
+    def to_disk(self, path: Any, *, exclude: Iterable[str] = ()) -> None:
+        """Save nothing."""
+
+    def from_disk(self, path: Any, *, exclude: Iterable[str] = ()) -> "CharlmLMAO":
+        """Load nothing."""
+        return self
+
+    def _next_texts(self) -> list[Doc]:
+        """Read as many raw texts as have the words of a pass."""
+        docs: list[Doc] = []
+        if self._corpus is None:
+            return docs
+        n_words = 0
+        while n_words < self._words:
+            if self._stream is None:
+                self._stream = iter(self._corpus(self.nlp))
+            doc = next(self._stream, None)
+            if doc is None:
+                self._stream = None  # a corpus without a text raises by itself
+                continue
+            docs.append(doc)
+            n_words += len(doc)
+        return docs
+
+    def _find_tok2vec(self) -> Tok2Vec:
+        names = self.nlp.pipe_names
+        before = names[: names.index(self.name)] if self.name in names else names
+        if self._component not in before:
+            raise ValueError(Errors.E742.format(component=self._component, names=before))
+        pipe: Any = self.nlp.get_pipe(self._component)
+        model = pipe.model
+        if not self._layer:
+            return model
+        if not model.has_ref(self._layer):
+            raise ValueError(
+                Errors.E743.format(
+                    component=self._component, layer=self._layer, refs=model.ref_names
+                )
+            )
+        layer = model.get_ref(self._layer)
+        if layer.name == "tok2vec-listener":
+            raise ValueError(Errors.E744.format(component=self._component))
+        return layer
+
+
+def create_drop_lmao_v1() -> Callable[[Language], Language]:
+    """Create a callback for [training.before_to_disk] that leaves charlm_lmao out.
+
+    RETURNS (Callable[[Language], Language]): From the pipeline to a copy without the component.
+    """
+    return drop_lmao
+
+
+def drop_lmao(nlp: Language) -> Language:
+    """Copy a pipeline without its components of the factory `charlm_lmao`.
+
+    nlp (Language): The pipeline, which goes on in training as it is.
+    RETURNS (Language): The copy, or the pipeline where it has no such component.
+    """
+    names = [
+        name for name in nlp.component_names if nlp.get_pipe_meta(name).factory == "charlm_lmao"
+    ]
+    if not names:
+        return nlp
+    config = nlp.config.copy()
+    config["nlp"]["pipeline"] = [name for name in nlp.component_names if name not in names]
+    for name in names:
+        config["components"].pop(name)
+    copy = type(nlp).from_config(config, vocab=nlp.vocab)
+    copy.from_bytes(nlp.to_bytes(exclude=["vocab", *names]), exclude=["vocab"])
+    copy.meta.update(performance=nlp.meta.get("performance", {}))
+    return copy
+
+
+def _forward(model: Model, X: Any, is_train: bool) -> Any:
+    raise NotImplementedError  # the objective runs the heads
+
+
+def _scale(gradient: Any, weight: float) -> Any:
+    """Multiply a gradient, or those of several parts."""
+    if isinstance(gradient, dict):
+        return {name: part * weight for name, part in gradient.items()}
+    return gradient * weight
