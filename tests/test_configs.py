@@ -122,6 +122,11 @@ def _pretrain(path, data, output, **overrides):
     return output / "model-last.bin"
 
 
+def _raw_text(data):
+    paths = {"raw_text": "raw.txt", "target_vectors": "glove.txt"}
+    return {f"paths.{name}": str(data / file_name) for name, file_name in paths.items()}
+
+
 def _initialise(path, data, weights=None, **overrides):
     config = load_config(
         path,
@@ -131,6 +136,7 @@ def _initialise(path, data, weights=None, **overrides):
             "paths.init_weights": None if weights is None else str(weights),
             "training.max_steps": 2,
             "training.eval_frequency": 1,
+            **(_raw_text(data) if path.stem.endswith("_lmao") else {}),
             **overrides,
         },
         interpolate=False,
@@ -176,7 +182,8 @@ def test_configs_are_all_here():
         "multi",
         "trigram",
     }
-    assert {path.stem for path in TRAIN} >= {"ner", "textcat", "textcat_multilabel"}
+    tasks = {"ner", "textcat", "textcat_multilabel", "textcat_lmao"}
+    assert {path.stem for path in TRAIN} >= tasks
 
 
 @pytest.mark.parametrize("path", PRETRAIN, ids=lambda path: path.stem)

@@ -205,7 +205,7 @@ class CharlmLMAO(Pipe):
         return docs
 
     def _find_tok2vec(self) -> Tok2Vec:
-        names = self.nlp.pipe_names
+        names = self.nlp.component_names  # frozen ones are disabled here
         before = names[: names.index(self.name)] if self.name in names else names
         if self._component not in before:
             raise ValueError(Errors.E742.format(component=self._component, names=before))
