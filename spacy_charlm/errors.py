@@ -139,6 +139,44 @@ class Errors:
         "[charlm E219] DocVectors expected a target with one vector per token, such as "
         "spacy-charlm.StaticVectors.v1, found one with {found}"
     )
+    E230 = (
+        "[charlm E230] expected an encoder '{model}' with weights and a tokenizer, found: {found}. "
+        "Without a connection to the hub give the folder of a model that is on this machine"
+    )
+    E231 = (
+        "[charlm E231] expected '{model}' to have a fast tokenizer, which tells where its pieces "
+        "stand in the text, found none. Take a model with a tokenizer.json"
+    )
+    E232 = (
+        '[charlm E232] expected `layer` to be "pieces", "last", a number from 0 to {depth} '
+        "or a list of such numbers, found {layer!r}"
+    )
+    E233 = (
+        "[charlm E233] expected the facts of a cache in '{path}', found a damaged file ({found}). "
+        "Remove the folder: it is filled anew"
+    )
+    E234 = (
+        "[charlm E234] expected the cache '{path}' to have the vectors that the config asks for, "
+        "found {found}. Give another folder, or remove this one"
+    )
+    E235 = "[charlm E235] expected `{name}` to be {expected}, found {found!r}"
+    E236 = (
+        "[charlm E236] expected `cache` to name a folder, found null. Write for example cache = "
+        '"vectors/cache" in the block of the target'
+    )
+    E237 = (
+        "[charlm E237] expected word pieces of '{model}' in a text with words, found none in the "
+        'text that begins {text!r}. Remove it, or set on_misaligned = "skip"'
+    )
+    W230 = (
+        "[charlm W230] '{path}' is damaged: the texts in question are encoded anew, which needs "
+        "the model"
+    )
+    W231 = "[charlm W231] the cache '{path}' has reached {size:.1f} GB: nothing more is added"
+    W232 = (
+        "[charlm W232] no word piece of '{model}' in the text that begins {text!r}: it has no "
+        "targets. Others like it are skipped without a word"
+    )
     W201 = (
         "[charlm W201] {path}: {duplicates} lines repeat a word; the first vector of each is kept"
     )
@@ -479,6 +517,10 @@ class Errors:
     E726 = (
         "[charlm E726] Expected floret vectors in '{path}', but found vectors in the mode {found}. "
         "scripts/train_vectors.py trains some."
+    )
+    E727 = (
+        "[charlm E727] Expected words, one a line, that the model's tokenizer knows pieces of, but "
+        "found none among {n} lines."
     )
 
     # E74x: components (pipeline/)

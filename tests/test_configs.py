@@ -15,6 +15,9 @@ from spacy.training.pretrain import pretrain
 from spacy.util import load_config
 from thinc.api import fix_random_seed, get_current_ops, set_current_ops
 
+from spacy_charlm.targets.transformer_vectors import make_key
+from spacy_charlm.targets.vector_cache import VectorCache
+
 CONFIGS = Path(__file__).parents[1] / "configs"
 PRETRAIN = sorted((CONFIGS / "pretrain").glob("*.cfg"))
 TRAIN = sorted((CONFIGS / "train").glob("*.cfg"))
@@ -73,6 +76,12 @@ def data(tmp_path_factory):
         start = text.index(place)
         doc.set_ents([doc.char_span(start, start + len(place), label="PLACE")])
     DocBin(docs=docs, store_user_data=True).to_disk(folder / "train.spacy")
+    # What a transformer would have said: with a cache nobody asks it.
+    facts = {"model": "distilbert-base-uncased", "layer": "last", "pooling": "mean", "nO": 8}
+    cache = VectorCache(folder / "cache", facts)
+    for doc in docs:
+        cache.add(make_key(doc), numpy.random.default_rng(len(doc)).normal(size=(len(doc), 8)))
+    cache.close()
     # A chain, which a parser learns at once.
     trees = [
         {
@@ -114,6 +123,7 @@ def _pretrain(path, data, output, **overrides):
             "pretraining.batcher.size": 40,
             "pretraining.optimizer.learn_rate.warmup_steps": 2,
             **({"paths.parser": str(data / "parser")} if path.stem == "head" else {}),
+            **({"paths.cache": str(data / "cache")} if path.stem == "transformer" else {}),
             **overrides,
         },
         interpolate=False,

@@ -15,6 +15,7 @@ from .plot import plot_cli
 from .pretrain import pretrain_cli
 from .probe import probe_cli
 from .robustness import robustness_cli
+from .vectors import cache_cli, distil_cli
 
 app = typer.Typer(
     name="charlm",
@@ -39,3 +40,7 @@ app.command("plot")(plot_cli)
 app.command("neighbours")(neighbours_cli)
 app.command("benchmark")(benchmark_cli)
 app.command("robustness")(robustness_cli)
+vectors = typer.Typer(help="Vectors of transformers", no_args_is_help=True)
+vectors.command("cache", context_settings=OVERRIDES)(cache_cli)
+vectors.command("distil")(distil_cli)
+app.add_typer(vectors, name="vectors")

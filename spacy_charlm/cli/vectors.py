@@ -1,0 +1,77 @@
+"""`charlm vectors`: vectors of transformers, kept on disk or made into a table of words."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from spacy.cli._util import import_code, parse_config_overrides, show_validation_error
+from spacy.util import load_config
+from wasabi import msg
+
+
+def cache_cli(
+    ctx: typer.Context,
+    config_path: Annotated[
+        Path, typer.Argument(help="Config for spacy pretrain", exists=True, dir_okay=False)
+    ],
+    code_path: Annotated[Path | None, typer.Option("--code", "-c", help="Code to import")] = None,
+) -> None:
+    """Encode all texts of a pretraining ahead, so that it needs no transformer itself.
+
+    What is in the cache already is left as it is: a run that was stopped goes on. Settings of the
+    config are overridden as in spaCy's commands: --paths.raw_text texts.jsonl
+    """
+    from ..training.fill_cache import fill_cache
+    from ..training.show_progress import ShowProgress
+
+    overrides = parse_config_overrides(ctx.args)
+    import_code(code_path)
+    show = ShowProgress("Encoding")
+    whole = False
+    try:
+        with show_validation_error(config_path):
+            config = load_config(config_path, overrides=overrides, interpolate=False)
+            added, total = fill_cache(config, show.update)
+        whole = True
+    except KeyboardInterrupt:
+        msg.warn("Stopped. What is in the cache stays there; the same command goes on.")
+        raise typer.Exit(130) from None
+    except (ValueError, OSError, ImportError) as err:
+        if "[charlm " not in str(err):
+            raise
+        msg.fail("The cache cannot be filled.", str(err), exits=1)
+    finally:
+        show.close(done=whole)
+    msg.good(f"{added:,} texts added, {total:,} in all")
+
+
+def distil_cli(
+    model: Annotated[str, typer.Argument(help="Name on the Hugging Face hub, or a folder")],
+    words: Annotated[Path, typer.Argument(help="Words, one a line", exists=True, dir_okay=False)],
+    output: Annotated[Path, typer.Argument(help="Folder to write to, in spaCy's format")],
+    layer: Annotated[str, typer.Option(help="pieces, last, or numbers by commas")] = "last",
+    pooling: Annotated[str, typer.Option(help="mean or first")] = "mean",
+    lang: Annotated[str, typer.Option(help="Language of the words")] = "en",
+) -> None:
+    """Make a static table of words from a transformer: a target for pretraining, or inputs."""
+    from ..evaluation.distil_vectors import distil_vectors
+    from ..targets.transformer_vectors import TransformerVectors
+    from ..training.show_progress import ShowProgress
+
+    numbers = [int(part) for part in layer.split(",") if part.lstrip("-").isdigit()]
+    given = layer if not numbers else numbers[0] if len(numbers) == 1 else numbers
+    lines = words.read_text(encoding="utf8").splitlines()
+    found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    show = ShowProgress("Encoding")
+    whole = False
+    try:
+        target = TransformerVectors(model, layer=given, pooling=pooling, on_misaligned="skip")
+        kept = distil_vectors(target, found, output, lang, show.update)
+        whole = True
+    except (ValueError, OSError, ImportError) as err:
+        if "[charlm " not in str(err):
+            raise
+        msg.fail("There is no table.", str(err), exits=1)
+    finally:
+        show.close(done=whole)
+    msg.good(f"{kept:,} words of {len(found):,}, width {target.nO}: {output}")

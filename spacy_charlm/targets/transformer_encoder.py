@@ -1,0 +1,143 @@
+"""A Hugging Face encoder: texts in, vectors of word pieces and their places out."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..compat import require
+from ..errors import Errors
+
+Layer = str | int | list[int]
+PIECES, LAST = "pieces", "last"
+BATCH = 16  # windows that are encoded at a time
+
+
+class Pieces(NamedTuple):
+    """The word pieces of a text.
+
+    places (ndarray): First character and the one after the last, int64 (nP, 2).
+    vectors (ndarray): float32 (nP, nO).
+    """
+
+    places: np.ndarray
+    vectors: np.ndarray
+
+
+class Encoder:
+    """Encode texts by a transformer, longer ones in windows that overlap.
+
+    model (str): Name on the Hugging Face hub, or a folder.
+    layer (str, int or List[int]): "pieces" for the input embeddings, "last", the number of a layer
+        (0 is the sum of the embeddings), or several numbers whose mean is taken.
+    revision (str): Of the hub's repository.
+    RAISES (ImportError): If torch or transformers is missing.
+    RAISES (ValueError): If the model cannot be loaded, has no fast tokenizer or no such layer.
+    """
+
+    def __init__(self, model: str, layer: Layer, revision: str = "main") -> None:
+        self._torch = require("torch", extra="transformers", what="A transformer's vectors")
+        transformers = require("transformers", extra="transformers", what="A transformer's vectors")
+        transformers.logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()
+        try:
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(model, revision=revision)
+            self._model = transformers.AutoModel.from_pretrained(model, revision=revision).eval()
+        except (OSError, ValueError) as err:
+            found = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
+            raise ValueError(Errors.E230.format(model=model, found=found)) from err
+        if not getattr(self._tokenizer, "is_fast", False):
+            raise ValueError(Errors.E231.format(model=model))
+        depth = int(self._model.config.num_hidden_layers)
+        numbers = [layer] if isinstance(layer, int) else layer
+        wrong = (
+            numbers not in (PIECES, LAST)
+            if isinstance(numbers, str)
+            else not numbers or not all(-depth - 1 <= n <= depth for n in numbers)
+        )
+        if wrong:
+            raise ValueError(Errors.E232.format(layer=layer, depth=depth))
+        self._layer = layer
+        self._device = "cuda" if self._torch.cuda.is_available() else "cpu"
+        self._model.to(self._device)
+        sizes = (self._tokenizer.model_max_length, self._model.config.max_position_embeddings)
+        self._window = int(min(size for size in sizes if size))
+
+    @property
+    def nO(self) -> int:
+        """Width of a vector."""
+        if self._layer == PIECES:
+            return int(self._model.get_input_embeddings().weight.shape[1])
+        return int(self._model.config.hidden_size)
+
+    def encode(self, texts: Sequence[str]) -> Iterator[Pieces]:
+        """Encode texts.
+
+        texts (Sequence[str]): The texts.
+        YIELDS (Pieces): The pieces of each, in the order of the text; those in two windows twice.
+        """
+        windows = self._tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=self._window,
+            stride=min(64, self._window // 4),
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+        )
+        owners = np.array(windows["overflow_to_sample_mapping"])
+        found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in texts]
+        ids = windows["input_ids"]
+        for start in range(0, len(ids), BATCH):
+            vectors = self._run(ids[start : start + BATCH])
+            for i, rows in enumerate(vectors, start=start):
+                inner = ~np.array(windows["special_tokens_mask"][i], dtype=bool)
+                places = np.array(windows["offset_mapping"][i], dtype="int64").reshape(-1, 2)
+                found[owners[i]].append((places[inner], rows[inner]))
+        for parts in found:
+            places = [part for part, _ in parts] or [np.zeros((0, 2), dtype="int64")]
+            rows = [part for _, part in parts] or [np.zeros((0, self.nO), dtype="float32")]
+            yield Pieces(np.concatenate(places), np.concatenate(rows))
+
+    def _run(self, ids: list[list[int]]) -> list[np.ndarray]:
+        """Compute the vectors of some windows, each (pieces, nO)."""
+        torch = self._torch
+        lengths = [len(row) for row in ids]
+        pad = self._tokenizer.pad_token_id or 0
+        width = max(lengths)
+        batch = torch.tensor([row + [pad] * (width - len(row)) for row in ids])
+        mask = torch.tensor([[1] * n + [0] * (width - n) for n in lengths])
+        with torch.inference_mode():
+            if self._layer == PIECES:
+                found = self._model.get_input_embeddings()(batch.to(self._device))
+            else:
+                output = self._model(
+                    input_ids=batch.to(self._device),
+                    attention_mask=mask.to(self._device),
+                    output_hidden_states=self._layer != LAST,
+                )
+                if self._layer == LAST:
+                    found = output.last_hidden_state
+                else:
+                    numbers = [self._layer] if isinstance(self._layer, int) else self._layer
+                    layers = [output.hidden_states[number] for number in numbers]
+                    found = torch.stack(layers).mean(dim=0)
+        array = found.float().cpu().numpy()
+        return [array[i, :n] for i, n in enumerate(lengths)]
+
+
+def digest_model(model: str) -> str | None:
+    """Digest what tells a folder's model from another; None where there is no such folder.
+
+    model (str): Name or folder.
+    RETURNS (Optional[str]): Digest of its config and of the sizes of its weights.
+    """
+    folder = Path(model)
+    if not (folder / "config.json").is_file():
+        return None
+    digest = hashlib.blake2b((folder / "config.json").read_bytes(), digest_size=8)
+    for path in sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.bin")):
+        digest.update(f"{path.name} {path.stat().st_size}".encode())
+    return digest.hexdigest()

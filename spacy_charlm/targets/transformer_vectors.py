@@ -1,0 +1,237 @@
+"""The vectors of a transformer: of its word pieces, or of the words in their text."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from spacy.tokens import Doc
+from spacy.util import logger
+from spacy.vocab import Vocab
+from thinc.api import Ops
+
+from ..errors import Errors
+from ..types import TargetBatch
+from .transformer_encoder import Encoder, Layer, Pieces, digest_model
+from .vector_cache import VectorCache, read_facts
+
+POOLINGS = ("mean", "first")
+KEY_SIZE = 16
+
+
+class TransformerVectors:
+    """Predict what a transformer makes of each word, its word pieces pooled.
+
+    After char_lm, whose targets are the input embeddings of DistilBERT (`layer = "pieces"`).
+    Contextual vectors ("last", numbers) are those of the running text. With a cache each text is
+    encoded once; a cache that is filled ahead (`charlm vectors cache`) needs neither torch nor the
+    model afterwards.
+
+    model (str): Name on the Hugging Face hub, or a folder.
+    layer (str, int or List[int]): "pieces" for the input embeddings, "last", the number of a layer
+        (0 is the sum of the embeddings), or several numbers whose mean is taken.
+    pooling (str): Of the pieces of a word: "mean" or "first".
+    cache (Optional[Path]): Folder that keeps the vectors between runs; None keeps none.
+    dtype (str): In the cache: "float16" or "float32".
+    max_gigabytes (float): Size above which nothing is added to the cache.
+    on_misaligned (str): What becomes of a text with words but no piece: "error", or "skip", which
+        counts it.
+    revision (str): Of the hub's repository.
+    RAISES (ValueError): If a setting is unknown.
+    """
+
+    def __init__(
+        self,
+        model: str = "distilbert-base-uncased",
+        layer: Layer = "last",
+        pooling: str = "mean",
+        cache: Path | None = None,
+        dtype: str = "float16",
+        max_gigabytes: float = 20.0,
+        on_misaligned: str = "error",
+        revision: str = "main",
+    ) -> None:
+        for name, value, known in (
+            ("pooling", pooling, POOLINGS),
+            ("dtype", dtype, ("float16", "float32")),
+            ("on_misaligned", on_misaligned, ("error", "skip")),
+        ):
+            if value not in known:
+                raise ValueError(
+                    Errors.E235.format(name=name, expected=" or ".join(known), found=value)
+                )
+        self.model = model
+        self.layer = layer
+        self.pooling = pooling
+        self.cache = None if cache is None else Path(cache)
+        self.dtype = dtype
+        self.max_gigabytes = max_gigabytes
+        self.on_misaligned = on_misaligned
+        self.revision = revision
+        self.skipped = 0
+        self._encoder: Any = None
+        self._cache: VectorCache | None = None
+        self._nO = 0
+
+    def open(self, vocab: Vocab) -> None:
+        """Open the cache, or load the model where there is none yet.
+
+        vocab (Vocab): Not used.
+        RAISES (ValueError): If the model cannot be loaded, or the cache is that of another.
+        """
+        found = read_facts(self.cache) if self.cache is not None else None
+        self._nO = int(found["nO"]) if found else self._load().nO
+        if self.cache is not None:
+            facts = {**self._facts(), "nO": self._nO}
+            size = int(self.max_gigabytes * 1e9)
+            self._cache = VectorCache(self.cache, facts, dtype=self.dtype, max_bytes=size)
+
+    @property
+    def nO(self) -> int:
+        """Width of one target vector; valid after `open`."""
+        return self._nO
+
+    @property
+    def nParts(self) -> int:
+        """Number of target vectors per token: 1."""
+        return 1
+
+    def describe(self) -> dict[str, Any]:
+        """Tell which vectors these are, for the card."""
+        if not self._nO:
+            raise ValueError(Errors.E215)
+        return {
+            "target": "spacy-charlm.TransformerVectors.v1",
+            **self._facts(),
+            "width": self._nO,
+        }
+
+    def __call__(self, ops: Ops, docs: Sequence[Doc]) -> TargetBatch:
+        """Give the targets of a batch: see `types.Target`.
+
+        RAISES (ValueError): If a text has words but no piece, and `on_misaligned` is "error".
+
+        **Shapes** docs of nT tokens -> values (nU, nO), rows (nT, 1); nU words have a vector
+        """
+        rows, values, n_values = [], [np.zeros((0, self._nO), dtype="float32")], 0
+        for doc, found in zip(docs, self._look_up(docs)):
+            # A row that is not a number: the word has no piece.
+            has = np.isfinite(found[:, 0]) if len(found) else np.zeros(len(doc), dtype=bool)
+            own = np.full(len(doc), -1, dtype="int32")
+            own[has] = n_values + np.arange(has.sum())
+            n_values += int(has.sum())
+            rows.append(own)
+            values.append(found[has].astype("float32"))
+        all_rows: Any = np.concatenate([np.zeros(0, dtype="int32"), *rows]).reshape(-1, 1)
+        all_values: Any = np.concatenate(values)
+        return TargetBatch(ops.asarray2f(all_values), ops.asarray2i(all_rows))
+
+    def fill(self, docs: Iterable[Doc]) -> int:
+        """Put the vectors of texts into the cache.
+
+        docs (Iterable[Doc]): The texts.
+        RETURNS (int): How many were not there yet.
+        """
+        cache = self._cache
+        if cache is None:
+            raise ValueError(Errors.E236)
+        missing = [doc for doc in docs if len(doc) and cache.get(make_key(doc)) is None]
+        self._look_up(missing)
+        return len(missing)
+
+    def close(self) -> None:
+        """Close the files of the cache."""
+        if self._cache is not None:
+            self._cache.close()
+
+    def _look_up(self, docs: Sequence[Doc]) -> list[np.ndarray]:
+        """Give the vectors of each Doc's tokens, (nT, nO); NaN where there is none."""
+        keys = [make_key(doc) for doc in docs]
+        cached = self._cache
+        found = [cached.get(key) if cached is not None else None for key in keys]
+        missing = {keys[i]: doc for i, doc in enumerate(docs) if found[i] is None and len(doc)}
+        fresh: dict[bytes, np.ndarray] = {}
+        if missing:
+            pieces = self._load().encode([doc.text for doc in missing.values()])
+            for (key, doc), own in zip(missing.items(), pieces):
+                fresh[key] = self._pool(doc, own)
+                if cached is not None:
+                    cached.add(key, fresh[key])
+        nothing = np.zeros((0, self._nO), dtype="float32")
+        return [
+            rows if rows is not None else fresh.get(key, nothing) for rows, key in zip(found, keys)
+        ]
+
+    def _pool(self, doc: Doc, pieces: Pieces) -> np.ndarray:
+        rows = pool_pieces(doc, pieces, self.pooling)
+        if np.isnan(rows[:, 0]).all() and any(not token.is_space for token in doc):
+            if self.on_misaligned == "error":
+                raise ValueError(Errors.E237.format(model=self._name, text=doc.text[:80]))
+            self.skipped += 1
+            if self.skipped == 1:
+                logger.warning(Errors.W232.format(model=self._name, text=doc.text[:80]))
+        return rows
+
+    def _load(self) -> Any:
+        if self._encoder is None:
+            self._encoder = Encoder(self.model, self.layer, self.revision)
+        return self._encoder
+
+    @property
+    def _name(self) -> str:
+        """Name of the model, without the path of a folder."""
+        return Path(self.model).name if Path(self.model).is_dir() else self.model
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "model": self._name,
+            "revision": self.revision,
+            "layer": self.layer,
+            "pooling": self.pooling,
+            "digest": digest_model(self.model),
+        }
+
+
+def make_key(doc: Doc) -> bytes:
+    """Make the key of a text: its words and spaces, 16 bytes."""
+    digest = hashlib.blake2b(digest_size=KEY_SIZE)
+    for token in doc:
+        digest.update(token.text_with_ws.encode("utf8", "surrogatepass"))
+        digest.update(b"\0")
+    return digest.digest()
+
+
+def pool_pieces(doc: Doc, pieces: Pieces, pooling: str) -> np.ndarray:
+    """Pool the vectors of the pieces that overlap each token.
+
+    A piece that crosses tokens belongs to all of them: "can't" is two tokens and other pieces.
+
+    doc (Doc): The text.
+    pieces (Pieces): Its pieces; one that stands in two windows comes twice.
+    pooling (str): "mean", or "first" for the first piece of each token.
+    RETURNS (ndarray): float32 (nT, nO), NaN where no piece overlaps.
+    """
+    starts = np.array([token.idx for token in doc], dtype="int64")
+    ends = starts + np.array([len(token) for token in doc], dtype="int64")
+    sums = np.zeros((len(doc), pieces.vectors.shape[1]), dtype="float32")
+    counts = np.zeros(len(doc), dtype="float32")
+    first = np.full(len(doc), np.iinfo("int64").max)
+    places = pieces.places
+    kept = places[:, 1] > places[:, 0]
+    # The tokens from the first that ends behind the piece's start to the last that begins before
+    # its end.
+    low = np.searchsorted(ends, places[:, 0], side="right")
+    high = np.searchsorted(starts, places[:, 1], side="left")
+    for piece in np.flatnonzero(kept & (low < high)).tolist():
+        for token in range(low[piece], high[piece]):
+            if pooling == "first":
+                if places[piece, 0] > first[token]:
+                    continue
+                if places[piece, 0] < first[token]:
+                    first[token] = places[piece, 0]
+                    sums[token], counts[token] = 0, 0
+            sums[token] += pieces.vectors[piece]
+            counts[token] += 1
+    sums[counts == 0] = np.nan
+    return sums / np.maximum(counts, 1).reshape(-1, 1)
