@@ -1,6 +1,6 @@
 """Language modelling with approximate outputs: predict the word's vector, not its id."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -273,6 +273,18 @@ def get_loss(
     if not np.isfinite(value):
         raise ValueError(describe_fault(model, docs, f"a loss of {value}"))
     return value, gradient
+
+
+def scale_gradient(gradient: Any, weight: float) -> Any:
+    """Multiply the gradient of an objective, of several parts each of them.
+
+    gradient (Floats2d or Mapping[str, Floats2d]): What the objective's loss returned.
+    weight (float): The factor.
+    RETURNS (Floats2d or Dict[str, Floats2d]): The same form.
+    """
+    if isinstance(gradient, Mapping):
+        return {name: part * weight for name, part in gradient.items()}
+    return gradient * weight
 
 
 def _find_parts(ops: Any, batch: TargetBatch, mask: Mask) -> Any:

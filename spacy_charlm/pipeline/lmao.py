@@ -10,6 +10,7 @@ from spacy.training import Example
 from thinc.api import Model, Optimizer, set_dropout_rate
 
 from ..errors import Errors
+from ..objectives.lmao import scale_gradient
 from ..types import Tok2Vec
 
 DEFAULTS: dict[str, Any] = {
@@ -32,33 +33,6 @@ DEFAULTS: dict[str, Any] = {
 
 
 @Language.factory("charlm_lmao", default_config=DEFAULTS)
-def make_lmao(
-    nlp: Language,
-    name: str,
-    objective: Callable[..., Model],
-    corpus: Callable[[Language], Iterable[Doc]] | None,
-    component: str,
-    layer: str,
-    weight: float,
-    every: int,
-    words: int,
-    training_docs: bool,
-) -> "CharlmLMAO":
-    """Create the component: see `CharlmLMAO`."""
-    return CharlmLMAO(
-        nlp,
-        name,
-        objective=objective,
-        corpus=corpus,
-        component=component,
-        layer=layer,
-        weight=weight,
-        every=every,
-        words=words,
-        training_docs=training_docs,
-    )
-
-
 class CharlmLMAO(Pipe):
     """Learn an objective of [pretraining] in `spacy train`, beside the labels.
 
@@ -161,7 +135,7 @@ class CharlmLMAO(Pipe):
         set_dropout_rate(model, drop)
         prediction, backprop = model.begin_update(docs)
         loss, gradient = model.attrs["loss"](model.ops, docs, prediction)
-        backprop(_scale(gradient, self._weight))
+        backprop(scale_gradient(gradient, self._weight))
         losses[self.name] += float(loss)
         if sgd is not None:
             self.finish_update(sgd)
@@ -256,10 +230,3 @@ def drop_lmao(nlp: Language) -> Language:
 
 def _forward(model: Model, X: Any, is_train: bool) -> Any:
     raise NotImplementedError  # the objective runs the heads
-
-
-def _scale(gradient: Any, weight: float) -> Any:
-    """Multiply a gradient, or those of several parts."""
-    if isinstance(gradient, dict):
-        return {name: part * weight for name, part in gradient.items()}
-    return gradient * weight

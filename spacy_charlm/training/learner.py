@@ -15,7 +15,7 @@ from thinc.api import Config, Model, fix_random_seed, set_gpu_allocator
 
 from ..card import CARD_ATTR
 from ..errors import Errors
-from ..objectives.lmao import Prediction
+from ..objectives.lmao import Prediction, scale_gradient
 from ..types import TargetBatch
 from .load_weights import load_into
 from .optimizer import finish_update
@@ -127,7 +127,7 @@ class Learner:
                     prediction = self._share(prediction, shared)
             loss, gradient = self.model.attrs["loss"](self.model.ops, docs, prediction)
             if weight:
-                backprop(_scale(gradient, weight) if n_parts > 1 else gradient)
+                backprop(scale_gradient(gradient, weight) if n_parts > 1 else gradient)
             result += Result(weight, float(loss) * weight, words)
         return result
 
@@ -165,13 +165,6 @@ class Learner:
         key = np.random.SeedSequence([self.seed, step, part]).generate_state(1)
         fix_random_seed(int(key[0]))
         self.model.attrs["restart"](step, part)
-
-
-def _scale(gradient: Any, weight: float) -> Any:
-    """Multiply a gradient, or those of several parts."""
-    if isinstance(gradient, dict):
-        return {name: part * weight for name, part in gradient.items()}
-    return gradient * weight
 
 
 def _make_restart(model: Model) -> Callable[..., None]:
