@@ -38,7 +38,9 @@ def robustness_cli(
     bars: dict[str, ShowProgress] = {}
 
     def show(name: str, done: float, words: int) -> None:
-        bars.setdefault(name, ShowProgress(labels[name])).update(done, words)
+        if name not in bars:
+            bars[name] = ShowProgress(labels[name])
+        bars[name].update(done, words)
         if done >= 1:
             bars[name].close(done=True)
 

@@ -87,6 +87,7 @@ def measure_robustness(
     for name in pipelines:
         n_runs = len(members[name]) * (1 + len(makers) * (len(rates) - 1) * seeds)
         run = words = 0
+        show(name, 0.0, 0)
         found: dict[tuple[str, str], list[list[float]]] = {}
         for member in members[name]:
             nlp = _load(member)
