@@ -534,8 +534,8 @@ class Errors:
         '[components.charlm_lmao.corpus] with @readers = "spacy-charlm.TextCorpus.v1".'
     )
     E742 = (
-        "[charlm E742] Expected the component '{component}' before charlm_lmao in the pipeline, "
-        "but found {names}. Name the component with the tok2vec, and put charlm_lmao behind it."
+        "[charlm E742] Expected the component '{component}' before {name} in the pipeline, but "
+        "found {names}. Name the component with the tok2vec, and put {name} behind it."
     )
     E743 = (
         "[charlm E743] Expected a layer '{layer}' in the component '{component}', but found "
@@ -545,4 +545,14 @@ class Errors:
     E744 = (
         "[charlm E744] Expected '{component}' to have a tok2vec of its own, but found a listener. "
         "Name the tok2vec component to which it listens."
+    )
+    E745 = (
+        "[charlm E745] Expected charlm_lmfao to have the head of a pretraining and the table that "
+        "it predicts, but found head = {head}, vectors = {vectors}. Write "
+        '[initialize.components.charlm_lmfao], head = "pretrain/head-last.bin" (of `charlm '
+        'pretrain`) and vectors = "vectors.txt".'
+    )
+    E746 = (
+        "[charlm E746] Expected [MASK] in the text, but found none in {text!r}. Write for example: "
+        "The film was [MASK]."
     )

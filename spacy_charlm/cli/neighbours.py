@@ -40,8 +40,9 @@ def neighbours_cli(
 
     from ..decoding.neighbours import Neighbours, best_words
     from ..evaluation.misspelled_words import score_misspellings
-    from ..evaluation.word_reader import WordReader, load_alone, read_floret, read_table
+    from ..evaluation.word_reader import WordReader, load_alone, read_floret
     from ..noise.misspellings import TRAINING_SHARE, read_misspellings
+    from ..targets.read_vectors import read_table
 
     try:
         names, values = read_table(vectors)

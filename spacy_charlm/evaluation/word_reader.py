@@ -11,7 +11,7 @@ from spacy.util import load_model_from_config
 from spacy.vectors import Mode
 
 from ..errors import Errors
-from ..targets.read_vectors import read_text_vectors, read_vectors_folder
+from ..targets.read_vectors import read_vectors_folder
 from ..training.load_weights import load_into
 from ..types import Tok2Vec
 from .inspect_weights import inspect_weights
@@ -78,29 +78,6 @@ def load_alone(path: Path, lang: str = "en") -> tuple[Tok2Vec, Any]:
     pipe: Any = nlp.get_pipe("tok2vec")
     load_into(pipe.model, path)
     return pipe.model, nlp.vocab
-
-
-def read_table(path: Path) -> tuple[list[str], np.ndarray]:
-    """Read the words of a table and their vectors, the rows of zeros left out.
-
-    path (Path): A GloVe or word2vec text file, or a folder of spaCy vectors that has words.
-    RETURNS (Tuple[List[str], ndarray]): Words and float32 vectors (nV, nO), in the file's order.
-    RAISES (ValueError): If there is none, or it has no words, as a table of floret.
-    """
-    if not path.exists():
-        raise ValueError(Errors.E202.format(path=path))
-    if path.is_dir():
-        vectors = read_vectors_folder(path)
-        if vectors.mode == Mode.floret:
-            raise ValueError(Errors.E725.format(path=path))
-        pairs = [(vectors.strings[key], row) for key, row in vectors.key2row.items()]
-        data = np.asarray(vectors.data, dtype="float32")
-    else:
-        text = read_text_vectors(path)
-        pairs, data = list(text.words.items()), np.asarray(text.values)
-    filled: Any = data.any(axis=1)
-    pairs = [(word, row) for word, row in pairs if filled[row] and word and not word.isspace()]
-    return [word for word, _ in pairs], data[[row for _, row in pairs]]
 
 
 def read_floret(path: Path) -> Callable[[Sequence[str]], np.ndarray]:

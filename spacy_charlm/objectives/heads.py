@@ -1,7 +1,10 @@
 """From context vectors to predicted vectors."""
 
+import srsly
 from thinc.api import Linear, Maxout, Model, chain
 from thinc.types import Floats2d
+
+from ..card import name_damage
 
 
 def vectors_head(
@@ -24,3 +27,21 @@ def vectors_head(
         Maxout(hidden_size, nI, nP=maxout_pieces, normalize=True),
         Linear(nO, hidden_size),
     )
+
+
+def load_head(data: bytes, source: str) -> Model[Floats2d, Floats2d]:
+    """Build a head anew from its weights, whose layers tell its sizes.
+
+    data (bytes): What `Model.to_bytes` of a head wrote.
+    source (str): Where it comes from, for the error.
+    RETURNS (Model[Floats2d, Floats2d]): The head.
+    RAISES (ValueError): If these are not the weights of a head.
+    """
+    with name_damage(source):
+        sizes = {node["name"]: node["dims"] for node in srsly.msgpack_loads(data)["nodes"]}
+        output, hidden = sizes["linear"], sizes.get("maxout")
+        if hidden is None:
+            head = vectors_head(output["nO"], output["nI"], 0, 1)
+        else:
+            head = vectors_head(output["nO"], hidden["nI"], hidden["nO"], hidden["nP"])
+        return head.from_bytes(data)

@@ -102,7 +102,8 @@ class CharlmLMAO(Pipe):
         RAISES (ValueError): If there is no such tok2vec before this component.
         """
         self.nlp = nlp or self.nlp
-        objective = self._make_objective(self.vocab, self._find_tok2vec())
+        tok2vec = find_tok2vec(self.nlp, self.name, self._component, self._layer)
+        objective = self._make_objective(self.vocab, tok2vec)
         objective.initialize()
         self._objective = objective
         _, *heads = objective.layers
@@ -178,25 +179,32 @@ class CharlmLMAO(Pipe):
             n_words += len(doc)
         return docs
 
-    def _find_tok2vec(self) -> Tok2Vec:
-        names = self.nlp.component_names  # frozen ones are disabled here
-        before = names[: names.index(self.name)] if self.name in names else names
-        if self._component not in before:
-            raise ValueError(Errors.E742.format(component=self._component, names=before))
-        pipe: Any = self.nlp.get_pipe(self._component)
-        model = pipe.model
-        if not self._layer:
-            return model
-        if not model.has_ref(self._layer):
-            raise ValueError(
-                Errors.E743.format(
-                    component=self._component, layer=self._layer, refs=model.ref_names
-                )
-            )
-        layer = model.get_ref(self._layer)
-        if layer.name == "tok2vec-listener":
-            raise ValueError(Errors.E744.format(component=self._component))
-        return layer
+
+def find_tok2vec(nlp: Language, name: str, component: str, layer: str) -> Tok2Vec:
+    """Find the tok2vec of another component.
+
+    nlp (Language): The pipeline.
+    name (str): The component that asks.
+    component (str): The component with the tok2vec, which has to stand before it.
+    layer (str): Layer in its model; "" for the whole.
+    RETURNS (Model[List[Doc], List[Floats2d]]): The tok2vec.
+    RAISES (ValueError): If there is none.
+    """
+    names = nlp.component_names  # frozen ones are disabled while the pipeline is initialised
+    before = names[: names.index(name)] if name in names else names
+    if component not in before:
+        raise ValueError(Errors.E742.format(name=name, component=component, names=before))
+    pipe: Any = nlp.get_pipe(component)
+    model = pipe.model
+    if not layer:
+        return model
+    if not model.has_ref(layer):
+        refs = model.ref_names
+        raise ValueError(Errors.E743.format(component=component, layer=layer, refs=refs))
+    found = model.get_ref(layer)
+    if found.name == "tok2vec-listener":
+        raise ValueError(Errors.E744.format(component=component))
+    return found
 
 
 def create_drop_lmao_v1() -> Callable[[Language], Language]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy
+from spacy.vectors import Mode as VectorsMode
 from spacy.vectors import Vectors
 from srsly import ujson
 from thinc.api import use_ops
@@ -110,6 +111,29 @@ def read_vectors_folder(path: Path) -> Vectors:
     if not vectors.size or not vectors.n_keys:
         raise ValueError(Errors.E203.format(path=path, found="vectors without words"))
     return vectors
+
+
+def read_table(path: Path) -> tuple[list[str], numpy.ndarray]:
+    """Read the words of a table and their vectors, the rows of zeros left out.
+
+    path (Path): A GloVe or word2vec text file, or a folder of spaCy vectors that has words.
+    RETURNS (Tuple[List[str], ndarray]): Words and float32 vectors (nV, nO), in the file's order.
+    RAISES (ValueError): If there is none, or it has no words, as a table of floret.
+    """
+    if not path.exists():
+        raise ValueError(Errors.E202.format(path=path))
+    if path.is_dir():
+        vectors = read_vectors_folder(path)
+        if vectors.mode == VectorsMode.floret:
+            raise ValueError(Errors.E725.format(path=path))
+        pairs = [(vectors.strings[key], row) for key, row in vectors.key2row.items()]
+        data = numpy.asarray(vectors.data, dtype="float32")
+    else:
+        text = read_text_vectors(path)
+        pairs, data = list(text.words.items()), numpy.asarray(text.values)
+    filled: Any = data.any(axis=1)
+    pairs = [(word, row) for word, row in pairs if filled[row] and word and not word.isspace()]
+    return [word for word, _ in pairs], data[[row for _, row in pairs]]
 
 
 def _open_bytes(path: Path) -> BinaryIO:

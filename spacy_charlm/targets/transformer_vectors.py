@@ -103,6 +103,7 @@ class TransformerVectors:
             raise ValueError(Errors.E215)
         return {
             "target": "spacy-charlm.TransformerVectors.v1",
+            "name": self._name,
             **self._facts(),
             "width": self._nO,
         }

@@ -114,6 +114,10 @@ class Crew:
         self._average()
         return self._get(self._workers[0].weights.remote())
 
+    def head(self) -> bytes | None:
+        """Return the averaged weights of the head: see `Worker.head`."""
+        return self._get(self._workers[0].head.remote())
+
     def scan(self) -> Scan | None:
         """Read the corpus once: see `Worker.scan`."""
         return self._get(self._workers[0].scan.remote())

@@ -27,6 +27,7 @@ from .signals import catch_signals
 from .worker import WorkerLost
 
 BEST, LAST, LOG, CHECKPOINTS = "model-best.bin", "model-last.bin", "log.jsonl", "checkpoints"
+HEADS = {BEST: "head-best.bin", LAST: "head-last.bin"}
 
 
 @dataclass(frozen=True)
@@ -172,9 +173,11 @@ class Pretraining:
             progress.best_score, progress.best_step, progress.scores = score, progress.step, scores
         progress.seconds += time.monotonic() - start
         weights = self._complete(self.worker.weights(), scores)
-        if is_best:
-            write_whole(self.output / BEST, [weights])
-        write_whole(self.output / LAST, [weights])
+        head = self.worker.head()
+        for name in [BEST, LAST] if is_best else [LAST]:
+            if head is not None:
+                write_whole(self.output / HEADS[name], [head])
+            write_whole(self.output / name, [weights])
         total = self._sum
         line = {
             "step": progress.step,

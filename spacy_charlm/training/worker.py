@@ -157,6 +157,14 @@ class Worker:
         with model.use_params(self.learner.optimizer.averages or {}):
             return tok2vec.to_bytes()
 
+    def head(self) -> bytes | None:
+        """Return the averaged weights of the objective's head; None for objectives of spaCy."""
+        model = self.learner.model
+        if "predict_hidden" not in model.attrs:
+            return None
+        with model.use_params(self.learner.optimizer.averages or {}):
+            return model.get_ref("output_layer").to_bytes()
+
     def scan(self) -> Scan | None:
         """Read the corpus once: see `scan_corpus`."""
         return scan_corpus(self.learner.nlp, self.learner.corpus)

@@ -6,7 +6,8 @@ from spacy.vectors import Vectors
 from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
-from spacy_charlm.evaluation.word_reader import WordReader, load_alone, read_table
+from spacy_charlm.evaluation.word_reader import WordReader, load_alone
+from spacy_charlm.targets.read_vectors import read_table
 from spacy_charlm.training.pretrain import LAST
 
 WORDS = "the a cat dog saw heard and slept near old red house sang Leeds rain".split()

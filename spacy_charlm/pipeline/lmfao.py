@@ -1,0 +1,223 @@
+"""Real words out: the nearest words of a table to what the pretrained head predicts."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import srsly
+from spacy.language import Language
+from spacy.pipeline import Pipe
+from spacy.tokens import Doc, Token
+from spacy.training import Example
+from spacy.util import ensure_path, minibatch
+from thinc.api import Model
+
+from ..errors import Errors
+from ..types import MaskedDocs, Tok2Vec
+
+MASK = "[MASK]"
+WORDS, MARGIN = "charlm_words", "charlm_margin"
+FILES = ("words.msg", "vectors.npy", "head.bin")
+Scored = list[tuple[str, float]]
+
+
+@Language.factory(
+    "charlm_lmfao",
+    default_config={"component": "tok2vec", "layer": "", "k": 5, "csls": False},
+    assigns=[f"token._.{WORDS}", f"token._.{MARGIN}"],
+)
+class CharlmLMFAO(Pipe):
+    """Name the words that a pretrained tok2vec sees: at each token, or behind a mask.
+
+    `token._.charlm_words` gets the nearest words of a table with their cosines, the best first,
+    `token._.charlm_margin` how far the first is ahead of the second. `fill` says what fits behind
+    [MASK], `suggest` what a misspelled word may be. The tok2vec has to be as it was pretrained: a
+    tok2vec that was trained on since no longer fits the head.
+
+    nlp (Language): The pipeline.
+    name (str): Name of the component.
+    component (str): Component with the pretrained tok2vec.
+    layer (str): Layer in that component's model; "" for a tok2vec component.
+    k (int): Words for each token.
+    csls (bool): Whether to correct for words that are near to everything: `search_csls`, with the
+        table's most frequent words as typical queries.
+    """
+
+    def __init__(
+        self, nlp: Language, name: str, *, component: str, layer: str, k: int, csls: bool
+    ) -> None:
+        for extension in (WORDS, MARGIN):
+            if not Token.has_extension(extension):
+                Token.set_extension(extension, default=None)
+        if k < 1:
+            raise ValueError(Errors.E723.format(found=k))
+        self.nlp = nlp
+        self.name = name
+        self.vocab = nlp.vocab
+        self._component = component
+        self._layer = layer
+        self._k = k
+        self._csls = csls
+        self._words: list[str] = []
+        self._values: Any = np.zeros((0, 0), dtype="float16")
+        self._head: Model | None = None
+        self._table: Any = None
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]] | None = None,
+        *,
+        nlp: Language | None = None,
+        head: Path | None = None,
+        vectors: Path | None = None,
+    ) -> None:
+        """Read the head and the table: [initialize.components.charlm_lmfao].
+
+        get_examples (Optional[Callable]): Not used.
+        nlp (Optional[Language]): The pipeline.
+        head (Optional[Path]): What `charlm pretrain` wrote: head-best.bin or head-last.bin.
+        vectors (Optional[Path]): The table that it was pretrained on: GloVe or word2vec text, or a
+            folder of spaCy vectors with words.
+        RAISES (ValueError): If one of them is missing, damaged, or they do not fit together.
+        """
+        from ..objectives.heads import load_head
+        from ..targets.read_vectors import read_table
+
+        self.nlp = nlp or self.nlp
+        if head is None or vectors is None:
+            raise ValueError(Errors.E745.format(head=head, vectors=vectors))
+        path = Path(head)
+        if not path.is_file():
+            raise ValueError(Errors.E502.format(path=path, found="no such file"))
+        self._words, values = read_table(Path(vectors))
+        self._values = values.astype("float16")
+        self._set_head(load_head(path.read_bytes(), str(path)))
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Name the words of a text."""
+        self._annotate([doc])
+        return doc
+
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
+        """Name the words of texts, batch by batch."""
+        for docs in minibatch(stream, size=batch_size):
+            batch = list(docs)
+            self._annotate(batch)
+            yield from batch
+
+    def fill(self, text: str, k: int | None = None) -> list[Scored]:
+        """Name the words that fit behind each [MASK] of a text.
+
+        text (str): The text.
+        k (Optional[int]): How many words; None for the component's own number.
+        RETURNS (List[List[Tuple[str, float]]]): Words and cosines for each mask, the best first.
+        RAISES (ValueError): If there is no [MASK].
+        """
+        doc = self._make_masked(text)
+        hidden = np.array([token.text == MASK for token in doc], dtype=bool)
+        if not hidden.any():
+            raise ValueError(Errors.E746.format(text=text[:80]))
+        vectors = self._predict(MaskedDocs([doc], hidden, np.arange(len(doc))))
+        return self._search(vectors[hidden], k)
+
+    def suggest(self, word: str, k: int | None = None) -> Scored:
+        """Name the words that a word without a vector may be meant to be.
+
+        word (str): The word, alone.
+        k (Optional[int]): How many words; None for the component's own number.
+        RETURNS (List[Tuple[str, float]]): Words and cosines, the best first.
+        """
+        return self._search(self._predict([Doc(self.vocab, words=[word])]), k)[0]
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Save the head and the table."""
+        head = self._head.to_bytes() if self._head is not None else b""
+        table = {"shape": list(self._values.shape), "data": self._values.tobytes()}
+        return srsly.msgpack_dumps({"words": self._words, "table": table, "head": head})
+
+    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "CharlmLMFAO":
+        """Load the head and the table."""
+        content = srsly.msgpack_loads(data)
+        table = content["table"]
+        values = np.frombuffer(table["data"], dtype="float16").reshape(table["shape"])
+        return self._load(content["words"], values, content["head"], "bytes")
+
+    def to_disk(self, path: Any, *, exclude: Iterable[str] = ()) -> None:
+        """Save the head and the table, which is mapped into memory when it is loaded."""
+        folder = ensure_path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        words, vectors, head = (folder / name for name in FILES)
+        srsly.write_msgpack(words, self._words)
+        np.save(vectors, self._values)
+        head.write_bytes(self._head.to_bytes() if self._head is not None else b"")
+
+    def from_disk(self, path: Any, *, exclude: Iterable[str] = ()) -> "CharlmLMFAO":
+        """Load the head and the table."""
+        words, vectors, head = (ensure_path(path) / name for name in FILES)
+        values = np.load(vectors, mmap_mode="r", allow_pickle=False)
+        return self._load(srsly.read_msgpack(words), values, head.read_bytes(), str(head))
+
+    def _load(self, words: list[str], values: Any, head: bytes, source: str) -> "CharlmLMFAO":
+        from ..objectives.heads import load_head
+
+        self._words, self._values, self._table = words, values, None
+        if head:
+            self._set_head(load_head(head, source))
+        return self
+
+    def _set_head(self, head: Model) -> None:
+        if head.get_dim("nO") != self._values.shape[1]:
+            raise ValueError(
+                Errors.E722.format(expected=self._values.shape[1], found=head.get_dim("nO"))
+            )
+        self._head, self._table = head, None
+
+    def _annotate(self, docs: list[Doc]) -> None:
+        filled = [doc for doc in docs if len(doc)]
+        if not filled:
+            return
+        named = iter(self._search(self._predict(filled), max(self._k, 2)))
+        for doc in filled:
+            for token, scored in zip(doc, named):
+                best = scored[: self._k]
+                margin = scored[0][1] - scored[1][1] if len(scored) > 1 else None
+                token._.set(WORDS, None if token.is_space else best)
+                token._.set(MARGIN, None if token.is_space else margin)
+
+    def _predict(self, docs: list[Doc]) -> Any:
+        """Predict vectors of all tokens, (nT, nO)."""
+        from .lmao import find_tok2vec
+
+        if self._head is None:
+            raise ValueError(Errors.E745.format(head=None, vectors=None))
+        tok2vec: Tok2Vec = find_tok2vec(self.nlp, self.name, self._component, self._layer)
+        ops: Any = tok2vec.ops
+        return self._head.predict(ops.xp.concatenate(tok2vec.predict(docs)))
+
+    def _search(self, vectors: Any, k: int | None) -> list[Scored]:
+        from ..decoding.neighbours import Neighbours, best_words
+
+        ops = self._head.ops if self._head is not None else None
+        if self._table is None:
+            self._table = Neighbours(self._values, ops)  # type: ignore[arg-type]
+        k = self._k if k is None else k
+        if self._csls:
+            found = self._table.search_csls(vectors, k, self._values[:20_000])
+        else:
+            found = self._table.search(vectors, k)
+        return best_words(self._words, found, self._table.ops)
+
+    def _make_masked(self, text: str) -> Doc:
+        """Tokenise a text in which [MASK] is one token."""
+        words: list[str] = []
+        spaces: list[bool] = []
+        for i, part in enumerate(text.split(MASK)):
+            if i:
+                words.append(MASK)
+                spaces.append(part.startswith(" "))
+                part = part.removeprefix(" ")
+            for token in self.nlp.make_doc(part):
+                words.append(token.text)
+                spaces.append(bool(token.whitespace_))
+        return Doc(self.vocab, words=words, spaces=spaces)

@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+import spacy
+from numpy.testing import assert_allclose
+from spacy.util import load_model_from_config
+
+from spacy_charlm.objectives.heads import load_head, vectors_head
+from spacy_charlm.training.pretrain import HEADS, LAST
+
+TEXTS = ["the cat saw a dog", "", " ", "the caat slept", "an [MASK] dog"]
+
+
+@pytest.fixture
+def pretrained(tiny):
+    tiny.run("out", {"pretraining.max_epochs": 1})
+    return tiny
+
+
+def make_nlp(tiny, **settings):
+    """The pretrained tok2vec, and charlm_lmfao behind it."""
+    config = tiny.config().interpolate()
+    nlp_config = spacy.blank("en").config.copy()
+    nlp_config["nlp"]["pipeline"] = ["tok2vec"]
+    nlp_config["components"] = {"tok2vec": config["components"]["tok2vec"]}
+    nlp = load_model_from_config(nlp_config, auto_fill=True)
+    out = tiny.folder / "out"
+    nlp.add_pipe("charlm_lmfao", config=settings)
+    nlp.config["initialize"]["components"]["charlm_lmfao"] = {
+        "head": str(out / HEADS[LAST]),
+        "vectors": str(tiny.folder / "vectors.txt"),
+    }
+    nlp.initialize()
+    nlp.get_pipe("tok2vec").model.from_bytes((out / LAST).read_bytes())
+    return nlp
+
+
+def told(doc):
+    return [(token._.charlm_words, token._.charlm_margin) for token in doc]
+
+
+def test_charlm_lmfao_names_the_nearest_words(pretrained):
+    nlp = make_nlp(pretrained, k=3)
+    lines = (pretrained.folder / "vectors.txt").read_text(encoding="utf8").splitlines()
+    table = {line.split()[0]: np.array(line.split()[1:], dtype=float) for line in lines}
+    head = load_head((pretrained.folder / "out" / HEADS[LAST]).read_bytes(), "head")
+    doc = nlp("the cat saw")
+    (tokvecs,) = nlp.get_pipe("tok2vec").model.predict([nlp.make_doc("the cat saw")])
+    for token, vector in zip(doc, head.predict(tokvecs)):
+        cosines = {
+            word: row @ vector / np.linalg.norm(row) / np.linalg.norm(vector)
+            for word, row in table.items()
+        }
+        best = sorted(cosines, key=cosines.get, reverse=True)
+        assert [word for word, _ in token._.charlm_words] == best[:3]
+        scores = [score for _, score in token._.charlm_words]
+        assert_allclose(scores, [cosines[word] for word in best[:3]], atol=2e-3)  # float16
+        assert token._.charlm_margin == pytest.approx(scores[0] - scores[1])
+
+
+def test_charlm_lmfao_survives_empty_texts_and_batches(pretrained):
+    nlp = make_nlp(pretrained)
+    alone = [told(nlp(text)) for text in TEXTS]
+    for one, doc in zip(alone, nlp.pipe(TEXTS, batch_size=2)):
+        together = told(doc)
+        assert len(one) == len(together)
+        for (words, _), (others, _) in zip(one, together):
+            assert (words is None) == (others is None)
+            if words is not None:
+                assert [w for w, _ in words] == [w for w, _ in others]
+    assert alone[1] == [] and alone[2] == [(None, None)]
+
+
+def test_charlm_lmfao_fills_masks(pretrained):
+    nlp = make_nlp(pretrained, k=4)
+    pipe = nlp.get_pipe("charlm_lmfao")
+    (words,) = pipe.fill("the [MASK] slept")
+    assert len(words) == 4 and words[0][1] >= words[-1][1]
+    first, second = pipe.fill("[MASK] cat saw a [MASK].", k=2)
+    assert len(first) == len(second) == 2
+    # What stands behind the mask plays no part: it is hidden, not a word.
+    assert nlp("[MASK]")[0].text == "["
+    with pytest.raises(ValueError, match="charlm E746"):
+        pipe.fill("no mask")
+
+
+@pytest.mark.parametrize("text", ["a [MASK] b", "[MASK]", "x[MASK], y", "[MASK] [MASK]  z"])
+def test_charlm_lmfao_keeps_the_text_around_a_mask(pretrained, text):
+    doc = make_nlp(pretrained).get_pipe("charlm_lmfao")._make_masked(text)
+    assert doc.text.rstrip() == text.rstrip()
+    assert [token.text for token in doc].count("[MASK]") == text.count("[MASK]")
+
+
+def test_charlm_lmfao_suggests_words(pretrained):
+    pipe = make_nlp(pretrained).get_pipe("charlm_lmfao")
+    found = pipe.suggest("caat", k=3)
+    assert len(found) == 3 and all(-1.001 <= score <= 1.001 for _, score in found)
+
+
+def test_charlm_lmfao_round_trips(pretrained, tmp_path):
+    nlp = make_nlp(pretrained, csls=True)
+    expected = [told(nlp(text)) for text in TEXTS]
+    nlp.to_disk(tmp_path / "nlp")
+    (pretrained.folder / "vectors.txt").unlink()
+    loaded = spacy.load(tmp_path / "nlp")
+    copy = load_model_from_config(nlp.config, auto_fill=True).from_bytes(nlp.to_bytes())
+    for other in (loaded, copy):
+        assert [told(other(text)) for text in TEXTS] == expected
+        assert other.get_pipe("charlm_lmfao").fill("the [MASK]") == nlp.get_pipe(
+            "charlm_lmfao"
+        ).fill("the [MASK]")
+
+
+@pytest.mark.parametrize("hidden_size", [0, 6])
+def test_heads_load_from_their_weights(hidden_size):
+    head = vectors_head(3, 4, hidden_size, 2)
+    head.initialize()
+    X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    assert_allclose(load_head(head.to_bytes(), "head").predict(X), head.predict(X))
+
+
+def test_charlm_lmfao_names_what_is_wrong(pretrained, tmp_path):
+    with pytest.raises(ValueError, match="charlm E723"):
+        spacy.blank("en").add_pipe("charlm_lmfao", config={"k": 0})
+    nlp = spacy.blank("en")
+    nlp.add_pipe("charlm_lmfao")
+    with pytest.raises(ValueError, match="charlm E745"):
+        nlp.initialize()
+    with pytest.raises(ValueError, match="charlm E745"):
+        nlp("the cat")
+    pipe = nlp.get_pipe("charlm_lmfao")
+    out, vectors = pretrained.folder / "out", pretrained.folder / "vectors.txt"
+    with pytest.raises(ValueError, match="charlm E502"):
+        pipe.initialize(head=tmp_path / "none", vectors=vectors)
+    with pytest.raises(ValueError, match="charlm E"):
+        pipe.initialize(head=vectors, vectors=vectors)
+    (tmp_path / "wide.txt").write_text("the 1 2 3 4 5\n", encoding="utf8")
+    with pytest.raises(ValueError, match="charlm E722.*width 5.*width 4"):
+        pipe.initialize(head=out / HEADS[LAST], vectors=tmp_path / "wide.txt")
+    pipe.initialize(head=out / HEADS[LAST], vectors=vectors)
+    with pytest.raises(ValueError, match="charlm E742.*'tok2vec'"):
+        pipe.suggest("cat")
