@@ -21,7 +21,8 @@ def test_pretrain_cli_trains_resumes_and_goes_on_from_weights(tiny):
     stopped = run(tiny.arguments(output, "--charlm.max_steps", "6"))
     assert stopped.exit_code == 0, stopped.output
     names = {path.name for path in output.iterdir()}
-    assert names == {"model-best.bin", "model-last.bin", "log.jsonl", "checkpoints", "curve.png"}
+    weights = {f"{part}-{which}.bin" for part in ("model", "head") for which in ("best", "last")}
+    assert names == weights | {"log.jsonl", "checkpoints", "curve.png"}
     assert "P@10" in stopped.output and "updates" in stopped.output
 
     again = run(tiny.arguments(output))
