@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import srsly
 from spacy.util import load_config
-from thinc.api import CupyOps, NumpyOps, get_current_ops, set_current_ops
+from thinc.api import CupyOps, NumpyOps, fix_random_seed, get_current_ops, set_current_ops
 from thinc.util import has_cupy_gpu
 
 from spacy_charlm.training.array_file import read_arrays
@@ -30,6 +30,12 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Let a test begin with the same weights whichever tests ran before it."""
+    fix_random_seed(0)
 
 
 @pytest.fixture(params=["numpy", pytest.param("cupy", marks=NEEDS_GPU)])
