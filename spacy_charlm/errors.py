@@ -522,6 +522,10 @@ class Errors:
         "[charlm E727] Expected words, one a line, that the model's tokenizer knows pieces of, but "
         "found none among {n} lines."
     )
+    E728 = (
+        "[charlm E728] Expected an index of neighbours in '{path}', but found: {found}. Save the "
+        "pipeline again from the one that it was copied from."
+    )
 
     # E74x: components (pipeline/)
     E740 = (
@@ -555,4 +559,8 @@ class Errors:
     E746 = (
         "[charlm E746] Expected [MASK] in the text, but found none in {text!r}. Write for example: "
         "The film was [MASK]."
+    )
+    E747 = (
+        "[charlm E747] Expected of charlm_lmfao either csls or approximate, but found both. The "
+        "correction for hubs needs the exact search: set approximate = false."
     )

@@ -21,7 +21,7 @@ RANKS = [
     ("cli",),
 ]
 RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
-HEAVY = ("torch", "ray", "transformers", "matplotlib", "sklearn")
+HEAVY = ("torch", "ray", "transformers", "matplotlib", "sklearn", "usearch")
 
 
 def room_of(path):

@@ -36,14 +36,9 @@ class Neighbours:
     """
 
     def __init__(self, vectors: Any, ops: Ops) -> None:
-        if not len(vectors) or not vectors.shape[1]:
-            raise ValueError(Errors.E720.format(found=tuple(vectors.shape)))
         self.ops = ops
-        xp: Any = ops.xp
         table: Any = ops.asarray2f(vectors, dtype="float32")
-        bad = xp.flatnonzero(~xp.isfinite(table.sum(axis=1)))
-        if len(bad):
-            raise ValueError(Errors.E721.format(row=int(bad[0]), n=len(bad)))
+        check_table(ops.xp, table)
         self._filled = (table != 0).any(axis=1)
         self._table = normalise(ops, table)
 
@@ -165,6 +160,15 @@ class Neighbours:
             scores = self._table[start : start + BLOCK] @ Q.T
             means.append(-xp.partition(-scores, k - 1, axis=1)[:, :k].mean(axis=1))
         return xp.concatenate(means)
+
+
+def check_table(xp: Any, table: Any) -> None:
+    """Refuse a table that is empty, or has a value that is not finite."""
+    if not len(table) or not table.shape[1]:
+        raise ValueError(Errors.E720.format(found=tuple(table.shape)))
+    bad = xp.flatnonzero(~xp.isfinite(table).all(axis=1))
+    if len(bad):
+        raise ValueError(Errors.E721.format(row=int(bad[0]), n=len(bad)))
 
 
 def normalise(ops: Ops, X: Any) -> Any:

@@ -1,6 +1,7 @@
 """Real words out: the nearest words of a table to what the pretrained head predicts."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,24 @@ from spacy.training import Example
 from spacy.util import ensure_path, minibatch
 from thinc.api import Model
 
+from ..decoding.word_table import Scored, WordTable
 from ..errors import Errors
 from ..types import MaskedDocs, Tok2Vec
 
 MASK = "[MASK]"
 WORDS, MARGIN = "charlm_words", "charlm_margin"
-FILES = ("words.msg", "vectors.npy", "head.bin")
-Scored = list[tuple[str, float]]
+HEAD = "head.bin"
 
 
 @Language.factory(
     "charlm_lmfao",
-    default_config={"component": "tok2vec", "layer": "", "k": 5, "csls": False},
+    default_config={
+        "component": "tok2vec",
+        "layer": "",
+        "k": 5,
+        "csls": False,
+        "approximate": False,
+    },
     assigns=[f"token._.{WORDS}", f"token._.{MARGIN}"],
 )
 class CharlmLMFAO(Pipe):
@@ -42,27 +49,37 @@ class CharlmLMFAO(Pipe):
     k (int): Words for each token.
     csls (bool): Whether to correct for words that are near to everything: `search_csls`, with the
         table's most frequent words as typical queries.
+    approximate (bool): Whether to search a large table by `NeighbourIndex`, which needs the extra
+        ann. It is built once, saved with the pipeline, and mapped into memory when it is loaded.
     """
 
     def __init__(
-        self, nlp: Language, name: str, *, component: str, layer: str, k: int, csls: bool
+        self,
+        nlp: Language,
+        name: str,
+        *,
+        component: str,
+        layer: str,
+        k: int,
+        csls: bool,
+        approximate: bool,
     ) -> None:
         for extension in (WORDS, MARGIN):
             if not Token.has_extension(extension):
                 Token.set_extension(extension, default=None)
         if k < 1:
             raise ValueError(Errors.E723.format(found=k))
+        if csls and approximate:
+            raise ValueError(Errors.E747)
         self.nlp = nlp
         self.name = name
         self.vocab = nlp.vocab
         self._component = component
         self._layer = layer
         self._k = k
-        self._csls = csls
-        self._words: list[str] = []
-        self._values: Any = np.zeros((0, 0), dtype="float16")
+        self._make_table = partial(WordTable, csls=csls, approximate=approximate)
+        self._table = self._make_table([], np.zeros((0, 0)))
         self._head: Model | None = None
-        self._table: Any = None
 
     def initialize(
         self,
@@ -90,8 +107,7 @@ class CharlmLMFAO(Pipe):
         path = Path(head)
         if not path.is_file():
             raise ValueError(Errors.E502.format(path=path, found="no such file"))
-        self._words, values = read_table(Path(vectors))
-        self._values = values.astype("float16")
+        self._table = self._make_table(*read_table(Path(vectors)))
         self._set_head(load_head(path.read_bytes(), str(path)))
 
     def __call__(self, doc: Doc) -> Doc:
@@ -133,45 +149,39 @@ class CharlmLMFAO(Pipe):
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """Save the head and the table."""
         head = self._head.to_bytes() if self._head is not None else b""
-        table = {"shape": list(self._values.shape), "data": self._values.tobytes()}
-        return srsly.msgpack_dumps({"words": self._words, "table": table, "head": head})
+        return srsly.msgpack_dumps({"table": self._table.to_bytes(), "head": head})
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "CharlmLMFAO":
         """Load the head and the table."""
         content = srsly.msgpack_loads(data)
-        table = content["table"]
-        values = np.frombuffer(table["data"], dtype="float16").reshape(table["shape"])
-        return self._load(content["words"], values, content["head"], "bytes")
+        self._table.from_bytes(content["table"])
+        return self._load_head(content["head"], "bytes")
 
     def to_disk(self, path: Any, *, exclude: Iterable[str] = ()) -> None:
         """Save the head and the table, which is mapped into memory when it is loaded."""
         folder = ensure_path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        words, vectors, head = (folder / name for name in FILES)
-        srsly.write_msgpack(words, self._words)
-        np.save(vectors, self._values)
-        head.write_bytes(self._head.to_bytes() if self._head is not None else b"")
+        self._table.to_disk(folder)
+        (folder / HEAD).write_bytes(self._head.to_bytes() if self._head is not None else b"")
 
     def from_disk(self, path: Any, *, exclude: Iterable[str] = ()) -> "CharlmLMFAO":
         """Load the head and the table."""
-        words, vectors, head = (ensure_path(path) / name for name in FILES)
-        values = np.load(vectors, mmap_mode="r", allow_pickle=False)
-        return self._load(srsly.read_msgpack(words), values, head.read_bytes(), str(head))
+        folder = ensure_path(path)
+        self._table.from_disk(folder)
+        return self._load_head((folder / HEAD).read_bytes(), str(folder / HEAD))
 
-    def _load(self, words: list[str], values: Any, head: bytes, source: str) -> "CharlmLMFAO":
+    def _load_head(self, head: bytes, source: str) -> "CharlmLMFAO":
         from ..objectives.heads import load_head
 
-        self._words, self._values, self._table = words, values, None
         if head:
             self._set_head(load_head(head, source))
         return self
 
     def _set_head(self, head: Model) -> None:
-        if head.get_dim("nO") != self._values.shape[1]:
-            raise ValueError(
-                Errors.E722.format(expected=self._values.shape[1], found=head.get_dim("nO"))
-            )
-        self._head, self._table = head, None
+        width = self._table.values.shape[1]
+        if head.get_dim("nO") != width:
+            raise ValueError(Errors.E722.format(expected=width, found=head.get_dim("nO")))
+        self._head = head
 
     def _annotate(self, docs: list[Doc]) -> None:
         filled = [doc for doc in docs if len(doc)]
@@ -196,17 +206,8 @@ class CharlmLMFAO(Pipe):
         return self._head.predict(ops.xp.concatenate(tok2vec.predict(docs)))
 
     def _search(self, vectors: Any, k: int | None) -> list[Scored]:
-        from ..decoding.neighbours import Neighbours, best_words
-
-        ops = self._head.ops if self._head is not None else None
-        if self._table is None:
-            self._table = Neighbours(self._values, ops)  # type: ignore[arg-type]
-        k = self._k if k is None else k
-        if self._csls:
-            found = self._table.search_csls(vectors, k, self._values[:20_000])
-        else:
-            found = self._table.search(vectors, k)
-        return best_words(self._words, found, self._table.ops)
+        assert self._head is not None  # or `_predict` has said so
+        return self._table.search(vectors, self._k if k is None else k, self._head.ops)
 
     def _make_masked(self, text: str) -> Doc:
         """Tokenise a text in which [MASK] is one token."""

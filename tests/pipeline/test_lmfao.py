@@ -96,8 +96,11 @@ def test_charlm_lmfao_suggests_words(pretrained):
     assert len(found) == 3 and all(-1.001 <= score <= 1.001 for _, score in found)
 
 
-def test_charlm_lmfao_round_trips(pretrained, tmp_path):
-    nlp = make_nlp(pretrained, csls=True)
+@pytest.mark.parametrize("search", ["exact", "csls", "approximate"])
+def test_charlm_lmfao_round_trips(search, pretrained, tmp_path):
+    if search == "approximate":
+        pytest.importorskip("usearch", reason="needs the extra ann")
+    nlp = make_nlp(pretrained, csls=search == "csls", approximate=search == "approximate")
     expected = [told(nlp(text)) for text in TEXTS]
     nlp.to_disk(tmp_path / "nlp")
     (pretrained.folder / "vectors.txt").unlink()
@@ -121,6 +124,8 @@ def test_heads_load_from_their_weights(hidden_size):
 def test_charlm_lmfao_names_what_is_wrong(pretrained, tmp_path):
     with pytest.raises(ValueError, match="charlm E723"):
         spacy.blank("en").add_pipe("charlm_lmfao", config={"k": 0})
+    with pytest.raises(ValueError, match="charlm E747"):
+        spacy.blank("en").add_pipe("charlm_lmfao", config={"csls": True, "approximate": True})
     nlp = spacy.blank("en")
     nlp.add_pipe("charlm_lmfao")
     with pytest.raises(ValueError, match="charlm E745"):

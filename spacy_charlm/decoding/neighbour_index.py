@@ -1,0 +1,100 @@
+"""The words of a large table that are nearest to a prediction: approximate search, by usearch."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from thinc.api import NumpyOps
+
+from ..compat import require
+from ..errors import Errors
+from .neighbours import Found, check_table, normalise
+
+BLOCK = 16_384  # rows that are added at a time
+
+
+class NeighbourIndex:
+    """Rows of a table by their cosine with queries, where the nearest may once be missed.
+
+    A graph in which each row knows some near ones: Malkov and Yashunin, "Efficient and robust
+    approximate nearest neighbor search using Hierarchical Navigable Small World graphs" (2016).
+    Worth it from some 100,000 rows; below, `Neighbours` is exact and fast enough. The rows are
+    copied, normalised; the caller's arrays are never written to. Rows of zeros are never found.
+    On the CPU only.
+
+    vectors (Floats2d): The table, (nV, nO).
+    dtype (str): How the copy is kept: "f16", or "i8" for half its size.
+    connectivity (int): Near rows that each row knows. Recommended values: 16 to 32.
+    effort (int): Rows looked at for each query: more find more, and take longer.
+    RAISES (ValueError): If the table is empty, or has a value that is not finite.
+    RAISES (ImportError): If usearch is missing.
+    """
+
+    def __init__(
+        self, vectors: Any, *, dtype: str = "f16", connectivity: int = 16, effort: int = 64
+    ) -> None:
+        check_table(np, vectors)
+        self.ops = NumpyOps(use_blis=False)
+        self._index = _usearch().Index(
+            ndim=vectors.shape[1],
+            metric="cos",
+            dtype=dtype,
+            connectivity=connectivity,
+            expansion_add=2 * effort,
+            expansion_search=effort,
+        )
+        for start in range(0, len(vectors), BLOCK):
+            block = normalise(self.ops, np.asarray(vectors[start : start + BLOCK], "float32"))
+            rows = np.flatnonzero(block.any(axis=1))
+            self._index.add((rows + start).astype("uint64"), block[rows])
+
+    @classmethod
+    def from_disk(cls, path: Path, *, effort: int = 64) -> "NeighbourIndex":
+        """Map an index into memory, without reading it.
+
+        path (Path): What `to_disk` wrote.
+        effort (int): Rows looked at for each query.
+        RAISES (ValueError): If it is no such file.
+        RAISES (ImportError): If usearch is missing.
+        """
+        self = cls.__new__(cls)
+        self.ops = NumpyOps(use_blis=False)
+        try:
+            self._index = _usearch().Index.restore(str(path), view=True)
+        except (RuntimeError, OSError, ValueError) as err:
+            raise ValueError(Errors.E728.format(path=path, found=err)) from err
+        if self._index is None:
+            raise ValueError(Errors.E728.format(path=path, found="another kind of file"))
+        self._index.expansion_search = effort
+        return self
+
+    def to_disk(self, path: Path) -> None:
+        """Save the index as one file."""
+        self._index.save(str(path))
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def search(self, queries: Any, k: int = 10) -> Found:
+        """Find the nearest rows by cosine, or nearly so.
+
+        queries (Floats2d): Vectors, (nQ, nO).
+        k (int): How many of each; as many as the index has rows, if that is less.
+        RETURNS (Found): Rows and cosines.
+        """
+        if k < 1:
+            raise ValueError(Errors.E723.format(found=k))
+        Q = normalise(self.ops, np.asarray(self.ops.to_numpy(queries), "float32"))
+        if Q.shape[1] != self._index.ndim:
+            raise ValueError(Errors.E722.format(expected=self._index.ndim, found=Q.shape[1]))
+        k = min(k, len(self))
+        if not len(Q) or not k:
+            return Found(self.ops.alloc2i(len(Q), k), self.ops.alloc2f(len(Q), k))
+        matches = self._index.search(Q, k)
+        rows: Any = np.asarray(matches.keys).reshape((len(Q), k)).astype("int64")
+        cosines: Any = 1 - np.asarray(matches.distances, "float32").reshape((len(Q), k))
+        return Found(rows, cosines)
+
+
+def _usearch() -> Any:
+    return require("usearch.index", extra="ann", what="An approximate search")

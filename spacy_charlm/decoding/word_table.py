@@ -1,0 +1,90 @@
+"""Words with their vectors, and the search among them that a pipeline saves and loads."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import srsly
+from thinc.api import Ops
+
+from .neighbours import Neighbours, best_words
+
+WORDS, VECTORS, INDEX = "words.msg", "vectors.npy", "words.usearch"
+N_TYPICAL = 20_000  # frequent words, as typical queries of CSLS
+
+# Words and their scores, the best first.
+Scored = list[tuple[str, float]]
+
+
+class WordTable:
+    """The words nearest to a vector, by the kind of search that was asked for.
+
+    words (List[str]): The word of each row, the frequent ones first.
+    values (Floats2d): Their vectors, (nV, nO), kept as float16.
+    csls (bool): Whether to correct for words that are near to everything.
+    approximate (bool): Whether to search by `NeighbourIndex`, which is mapped from disk.
+    """
+
+    def __init__(
+        self, words: list[str], values: Any, *, csls: bool = False, approximate: bool = False
+    ) -> None:
+        self.words = words
+        self.values = np.asarray(values, dtype="float16")
+        self._csls = csls
+        self._approximate = approximate
+        self._rows: Any = None  # made when it is first needed
+
+    def search(self, vectors: Any, k: int, ops: Ops) -> list[Scored]:
+        """Find the nearest words.
+
+        vectors (Floats2d): Queries, (nQ, nO).
+        k (int): Words for each.
+        ops (Ops): The backend of the exact search.
+        RETURNS (List[List[Tuple[str, float]]]): Words and scores, the best first.
+        """
+        rows = self._find_rows(ops)
+        if self._csls:
+            found = rows.search_csls(vectors, k, self.values[:N_TYPICAL])
+        else:
+            found = rows.search(vectors, k)
+        return best_words(self.words, found, rows.ops)
+
+    def to_bytes(self) -> bytes:
+        """Save words and vectors."""
+        shape, data = list(self.values.shape), self.values.tobytes()
+        return srsly.msgpack_dumps({"words": self.words, "shape": shape, "data": data})
+
+    def from_bytes(self, data: bytes) -> "WordTable":
+        """Load words and vectors."""
+        content = srsly.msgpack_loads(data)
+        self.words = content["words"]
+        self.values = np.frombuffer(content["data"], dtype="float16").reshape(content["shape"])
+        self._rows = None
+        return self
+
+    def to_disk(self, folder: Path) -> None:
+        """Save words, vectors and the index, if there is one, as files of a folder."""
+        srsly.write_msgpack(folder / WORDS, self.words)
+        np.save(folder / VECTORS, self.values)
+        if self._approximate and len(self.words):
+            self._find_rows(None).to_disk(folder / INDEX)
+
+    def from_disk(self, folder: Path) -> "WordTable":
+        """Load them; vectors and index are mapped into memory."""
+        self.words = srsly.read_msgpack(folder / WORDS)
+        self.values = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
+        self._rows = None
+        if self._approximate and (folder / INDEX).exists():
+            from .neighbour_index import NeighbourIndex
+
+            self._rows = NeighbourIndex.from_disk(folder / INDEX)
+        return self
+
+    def _find_rows(self, ops: Any) -> Any:
+        if self._rows is None and self._approximate:
+            from .neighbour_index import NeighbourIndex
+
+            self._rows = NeighbourIndex(self.values)
+        elif self._rows is None:
+            self._rows = Neighbours(self.values, ops)
+        return self._rows
