@@ -526,6 +526,10 @@ class Errors:
         "[charlm E728] Expected an index of neighbours in '{path}', but found: {found}. Save the "
         "pipeline again from the one that it was copied from."
     )
+    E729 = (
+        "[charlm E729] Expected a share of words to hide above 0 and up to 1, and several texts "
+        "with words of the table, but found {found}. Give more text, or the table's language."
+    )
 
     # E74x: components (pipeline/)
     E740 = (
@@ -563,4 +567,8 @@ class Errors:
     E747 = (
         "[charlm E747] Expected of charlm_lmfao either csls or approximate, but found both. The "
         "correction for hubs needs the exact search: set approximate = false."
+    )
+    E748 = (
+        "[charlm E748] Expected a pipeline with the component charlm_lmfao, but found in '{path}': "
+        "{found}. configs/words.cfg shows how to assemble one."
     )

@@ -16,6 +16,7 @@ from .pretrain import pretrain_cli
 from .probe import probe_cli
 from .robustness import robustness_cli
 from .vectors import cache_cli, distil_cli
+from .words import words_cli
 
 app = typer.Typer(
     name="charlm",
@@ -38,6 +39,7 @@ app.command("inspect", context_settings=OVERRIDES)(inspect_cli)
 app.command("doctor", context_settings=OVERRIDES)(doctor_cli)
 app.command("plot")(plot_cli)
 app.command("neighbours")(neighbours_cli)
+app.command("words")(words_cli)
 app.command("benchmark")(benchmark_cli)
 app.command("robustness")(robustness_cli)
 vectors = typer.Typer(help="Vectors of transformers", no_args_is_help=True)

@@ -55,7 +55,9 @@ def neighbours_cli(
         if words:
             queries = read(words)
             found = (
-                table.search_csls(queries, k, values[:n_fit]) if csls else table.search(queries, k)
+                table.search_csls(queries, k, table.hubness(values[:n_fit]))
+                if csls
+                else table.search(queries, k)
             )
             known = set(names)
             msg.table(

@@ -1,6 +1,6 @@
 """The words of a table whose vectors are nearest to a prediction: exact search, by blocks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,8 @@ from thinc.types import Floats2d, Ints2d
 
 from ..errors import Errors
 
-BLOCK = 65_536  # rows of the table that are compared with the queries at a time
+BLOCK = 65_536  # rows of the table that are compared at a time, with as many queries as:
+QUERIES = 256  # so that no more than 64 MB of scores are held, however long a batch is
 N_HUBNESS = 10  # neighbours among the queries that tell how much of a hub a row is
 
 
@@ -59,7 +60,7 @@ class Neighbours:
         """
         return self._search(queries, k, lambda scores, start: scores)
 
-    def search_csls(self, queries: Any, k: int = 10, sample: Any = None) -> Found:
+    def search_csls(self, queries: Any, k: int = 10, hubness: Any = None) -> Found:
         """Find the nearest rows by cosine, less what makes a row everybody's neighbour.
 
         Cross-domain similarity local scaling: Conneau et al., "Word Translation Without Parallel
@@ -68,12 +69,28 @@ class Neighbours:
 
         queries (Floats2d): Vectors, (nQ, nO).
         k (int): How many of each.
-        sample (Optional[Floats2d]): Typical queries; None takes `queries`.
+        hubness (Optional[Floats1d]): What `hubness` says of typical queries; None asks it of these.
         RETURNS (Found): Rows and corrected scores.
         """
-        hubness = self._hubness(queries if sample is None else sample)
+        near = self.hubness(queries) if hubness is None else hubness
         return self._search(
-            queries, k, lambda scores, start: 2 * scores - hubness[start : start + scores.shape[1]]
+            queries, k, lambda scores, start: 2 * scores - near[start : start + scores.shape[1]]
+        )
+
+    def hubness(self, sample: Any) -> Any:
+        """Tell how near each row is to queries that are not its own.
+
+        sample (Floats2d): Typical queries, (nQ, nO).
+        RETURNS (Floats1d): Mean cosine of each row with its nearest ones of them, (nV,).
+        """
+        xp: Any = self.ops.xp
+        Q = self._prepare(sample)
+        k = min(N_HUBNESS, len(Q))
+        return xp.concatenate(
+            [
+                -xp.partition(-scores, k - 1, axis=1)[:, :k].mean(axis=1)
+                for scores in self._score_rows(Q)
+            ]
         )
 
     def search_inverted(
@@ -93,10 +110,7 @@ class Neighbours:
         xp: Any = self.ops.xp
         Q = self._prepare(queries if sample is None else sample)
         total = xp.concatenate(
-            [
-                _log_sum_exp(xp, Q @ self._table[start : start + BLOCK].T / temperature)
-                for start in range(0, len(self), BLOCK)
-            ]
+            [_log_sum_exp(xp, scores / temperature) for scores in self._score_rows(Q)]
         )
         return self._search(
             queries,
@@ -113,13 +127,42 @@ class Neighbours:
         """
         xp: Any = self.ops.xp
         Q = self._prepare(queries)
-        own = (Q * self._table[xp.asarray(rows)]).sum(axis=1).reshape(-1, 1)
+        own = self._own_scores(Q, rows)
         ranks = xp.zeros(len(Q), dtype="int64")
-        for start in range(0, len(self), BLOCK):
-            scores = Q @ self._table[start : start + BLOCK].T
-            # Rounding must not put a row before itself.
-            ranks += (scores > own + 1e-6).sum(axis=1)
+        for some in _slices(len(Q), QUERIES):
+            for here in _slices(len(self), BLOCK):
+                # Rounding must not put a row before itself.
+                nearer = Q[some] @ self._table[here].T > own[some, None] + 1e-6
+                ranks[some] += nearer.sum(axis=1)
         return ranks
+
+    def log_probability(self, queries: Any, rows: Any, temperatures: Sequence[float]) -> Any:
+        """Take the cosines as logits of a language model over the rows.
+
+        queries (Floats2d): Vectors, (nQ, nO).
+        rows (Ints1d): The row that each query asks for, (nQ,).
+        temperatures (Sequence[float]): What the cosines are divided by, nT of them.
+        RETURNS (Floats2d): Logarithms of the softmax at these rows, (nT, nQ).
+        """
+        xp: Any = self.ops.xp
+        Q = self._prepare(queries)
+        own = self._own_scores(Q, rows)
+        totals = xp.full((len(temperatures), len(Q)), -xp.inf, dtype="float64")
+        for some in _slices(len(Q), QUERIES):
+            for here in _slices(len(self), BLOCK):
+                scores = xp.where(self._filled[here], Q[some] @ self._table[here].T, -xp.inf)
+                for total, temperature in zip(totals, temperatures):
+                    block = _log_sum_exp(xp, scores / temperature)
+                    total[some] = xp.logaddexp(total[some], block)
+        return own / xp.asarray(temperatures).reshape(-1, 1) - totals
+
+    def _own_scores(self, Q: Any, rows: Any) -> Any:
+        return (Q * self.vectors(rows)).sum(axis=1)
+
+    def _score_rows(self, Q: Any) -> Iterator[Any]:
+        """Cosines of some rows at a time with all queries, (rows, nQ)."""
+        size = max(1, min(BLOCK, BLOCK * QUERIES // max(1, len(Q))))
+        return (self._table[here] @ Q.T for here in _slices(len(self), size))
 
     def _prepare(self, queries: Any) -> Any:
         Q: Any = self.ops.asarray2f(queries, dtype="float32")
@@ -132,15 +175,23 @@ class Neighbours:
         if k < 1:
             raise ValueError(Errors.E723.format(found=k))
         Q = self._prepare(queries)
+        k = min(k, len(self))
+        rows = xp.zeros((len(Q), k), dtype="int64")
+        best = xp.zeros((len(Q), k), dtype="float32")
+        for some in _slices(len(Q), QUERIES):
+            rows[some], best[some] = self._search_some(Q[some], k, correct)
+        return Found(rows, best)
+
+    def _search_some(self, Q: Any, k: int, correct: Callable[[Any, int], Any]) -> Found:
+        xp: Any = self.ops.xp
         best_rows = xp.zeros((len(Q), 0), dtype="int64")
         best = xp.zeros((len(Q), 0), dtype="float32")
-        for start in range(0, len(self), BLOCK):
-            scores = correct(Q @ self._table[start : start + BLOCK].T, start)
-            filled = self._filled[start : start + BLOCK]
-            scores = xp.where(filled, scores, -xp.inf)
+        for here in _slices(len(self), BLOCK):
+            scores = correct(Q @ self._table[here].T, here.start)
+            scores = xp.where(self._filled[here], scores, -xp.inf)
             take = min(k, scores.shape[1])
             top = xp.argpartition(-scores, take - 1, axis=1)[:, :take]
-            best_rows = xp.hstack([best_rows, top + start])
+            best_rows = xp.hstack([best_rows, top + here.start])
             best = xp.hstack([best, xp.take_along_axis(scores, top, axis=1)])
         # Of equal scores the earlier row comes first.
         order = xp.argsort(best_rows, axis=1)
@@ -149,17 +200,6 @@ class Neighbours:
         return Found(
             xp.take_along_axis(best_rows, order, axis=1), xp.take_along_axis(best, order, axis=1)
         )
-
-    def _hubness(self, sample: Any) -> Any:
-        """Mean cosine of each row with its nearest queries of a sample, (nV,)."""
-        xp: Any = self.ops.xp
-        Q = self._prepare(sample)
-        k = min(N_HUBNESS, len(Q))
-        means = []
-        for start in range(0, len(self), BLOCK):
-            scores = self._table[start : start + BLOCK] @ Q.T
-            means.append(-xp.partition(-scores, k - 1, axis=1)[:, :k].mean(axis=1))
-        return xp.concatenate(means)
 
 
 def check_table(xp: Any, table: Any) -> None:
@@ -178,9 +218,13 @@ def normalise(ops: Ops, X: Any) -> Any:
 
 
 def _log_sum_exp(xp: Any, scores: Any) -> Any:
-    """Logarithm of the sum of exponentials over the queries, (nV,)."""
-    top = scores.max(axis=0)
-    return top + xp.log(xp.exp(scores - top).sum(axis=0))
+    """Logarithm of the sum of exponentials of each row."""
+    top = xp.maximum(scores.max(axis=1), -1e30)  # a row may have nothing that is finite
+    return top + xp.log(xp.exp(scores - top[:, None]).sum(axis=1))
+
+
+def _slices(n: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def best_words(words: Sequence[str], found: Found, ops: Ops) -> list[list[tuple[str, float]]]:

@@ -33,6 +33,7 @@ class WordTable:
         self._csls = csls
         self._approximate = approximate
         self._rows: Any = None  # made when it is first needed
+        self._hubness: Any = None
 
     def search(self, vectors: Any, k: int, ops: Ops) -> list[Scored]:
         """Find the nearest words.
@@ -44,7 +45,7 @@ class WordTable:
         """
         rows = self._find_rows(ops)
         if self._csls:
-            found = rows.search_csls(vectors, k, self.values[:N_TYPICAL])
+            found = rows.search_csls(vectors, k, self._hubness)
         else:
             found = rows.search(vectors, k)
         return best_words(self.words, found, rows.ops)
@@ -87,4 +88,6 @@ class WordTable:
             self._rows = NeighbourIndex(self.values)
         elif self._rows is None:
             self._rows = Neighbours(self.values, ops)
+            if self._csls:
+                self._hubness = self._rows.hubness(self.values[:N_TYPICAL])
         return self._rows

@@ -12,8 +12,9 @@ from spacy.pipeline import Pipe
 from spacy.tokens import Doc, Token
 from spacy.training import Example
 from spacy.util import ensure_path, minibatch
-from thinc.api import Model
+from thinc.api import Model, NumpyOps
 
+from ..decoding.neighbours import Neighbours
 from ..decoding.word_table import Scored, WordTable
 from ..errors import Errors
 from ..types import MaskedDocs, Tok2Vec
@@ -134,7 +135,7 @@ class CharlmLMFAO(Pipe):
         hidden = np.array([token.text == MASK for token in doc], dtype=bool)
         if not hidden.any():
             raise ValueError(Errors.E746.format(text=text[:80]))
-        vectors = self._predict(MaskedDocs([doc], hidden, np.arange(len(doc))))
+        vectors = self.predict(MaskedDocs([doc], hidden, np.arange(len(doc))))
         return self._search(vectors[hidden], k)
 
     def suggest(self, word: str, k: int | None = None) -> Scored:
@@ -144,7 +145,31 @@ class CharlmLMFAO(Pipe):
         k (Optional[int]): How many words; None for the component's own number.
         RETURNS (List[Tuple[str, float]]): Words and cosines, the best first.
         """
-        return self._search(self._predict([Doc(self.vocab, words=[word])]), k)[0]
+        return self._search(self.predict([Doc(self.vocab, words=[word])]), k)[0]
+
+    def predict(self, docs: list[Doc]) -> Any:
+        """Predict the vectors of tokens, hidden ones too.
+
+        docs (List[Doc]): A batch, or `MaskedDocs`.
+        RETURNS (Floats2d): Vectors like those of the table, (nT, nO).
+        RAISES (ValueError): If there is no head, or no tok2vec.
+        """
+        from .lmao import find_tok2vec
+
+        if self._head is None:
+            raise ValueError(Errors.E745.format(head=None, vectors=None))
+        tok2vec: Tok2Vec = find_tok2vec(self.nlp, self.name, self._component, self._layer)
+        ops: Any = tok2vec.ops
+        return self._head.predict(ops.xp.concatenate(tok2vec.predict(docs)))
+
+    @property
+    def words(self) -> list[str]:
+        """The words of the table, the frequent ones first."""
+        return self._table.words
+
+    def exact_search(self) -> Neighbours:
+        """The table's rows, for what else can be asked of them."""
+        return Neighbours(self._table.values, self._head.ops if self._head else NumpyOps())
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """Save the head and the table."""
@@ -187,7 +212,7 @@ class CharlmLMFAO(Pipe):
         filled = [doc for doc in docs if len(doc)]
         if not filled:
             return
-        named = iter(self._search(self._predict(filled), max(self._k, 2)))
+        named = iter(self._search(self.predict(filled), max(self._k, 2)))
         for doc in filled:
             for token, scored in zip(doc, named):
                 best = scored[: self._k]
@@ -195,18 +220,8 @@ class CharlmLMFAO(Pipe):
                 token._.set(WORDS, None if token.is_space else best)
                 token._.set(MARGIN, None if token.is_space else margin)
 
-    def _predict(self, docs: list[Doc]) -> Any:
-        """Predict vectors of all tokens, (nT, nO)."""
-        from .lmao import find_tok2vec
-
-        if self._head is None:
-            raise ValueError(Errors.E745.format(head=None, vectors=None))
-        tok2vec: Tok2Vec = find_tok2vec(self.nlp, self.name, self._component, self._layer)
-        ops: Any = tok2vec.ops
-        return self._head.predict(ops.xp.concatenate(tok2vec.predict(docs)))
-
     def _search(self, vectors: Any, k: int | None) -> list[Scored]:
-        assert self._head is not None  # or `_predict` has said so
+        assert self._head is not None  # or `predict` has said so
         return self._table.search(vectors, self._k if k is None else k, self._head.ops)
 
     def _make_masked(self, text: str) -> Doc:

@@ -19,6 +19,7 @@ def cosines(Q, T):
 @pytest.fixture(params=[1, 8, 1000])
 def block(request, monkeypatch):
     monkeypatch.setattr(module, "BLOCK", request.param)
+    monkeypatch.setattr(module, "QUERIES", 3)
 
 
 def to_numpy(ops, found):
@@ -39,7 +40,8 @@ def test_neighbours_correct_for_hubs(ops, block):
     sample = RNG.normal(size=(30, 6)).astype("float32")
     near = np.sort(cosines(TABLE, sample), axis=1)[:, -10:].mean(axis=1)
     expected = 2 * cosines(QUERIES, TABLE) - near
-    rows, scores = to_numpy(ops, Neighbours(TABLE, ops).search_csls(QUERIES, 3, sample))
+    table = Neighbours(TABLE, ops)
+    rows, scores = to_numpy(ops, table.search_csls(QUERIES, 3, table.hubness(sample)))
     order = np.argsort(-expected, axis=1)[:, :3]
     assert_array_equal(rows, order)
     assert_allclose(scores, np.take_along_axis(expected, order, axis=1), atol=1e-5)
@@ -74,6 +76,20 @@ def test_neighbours_rank_a_row(ops, block):
     assert_array_equal(ops.to_numpy(Neighbours(TABLE, ops).rank(QUERIES, wanted)), expected)
 
 
+def test_neighbours_are_a_language_model(ops, block):
+    """The softmax of the cosines, whose probabilities are one in all."""
+    wanted = RNG.integers(0, 50, 7)
+    temperatures = [0.02, 0.1, 1.0]
+    found = ops.to_numpy(Neighbours(TABLE, ops).log_probability(QUERIES, wanted, temperatures))
+    for row, temperature in zip(found, temperatures):
+        logits = cosines(QUERIES, TABLE) / temperature
+        expected = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        assert_allclose(row, expected[np.arange(7), wanted], rtol=1e-4, atol=1e-4)
+    table, same = Neighbours(TABLE, ops), QUERIES[:1].repeat(50, axis=0)
+    every = ops.to_numpy(table.log_probability(same, np.arange(50), [0.1]))
+    assert_allclose(np.exp(every).sum(), 1, rtol=1e-4)
+
+
 def test_neighbours_leave_arrays_and_zeros_alone(ops):
     table, queries = TABLE.copy(), QUERIES.copy()
     table[3] = 0
@@ -94,7 +110,10 @@ def test_neighbours_prefer_the_earlier_of_equal_rows(ops, block):
 
 def test_neighbours_of_nothing(ops):
     table = Neighbours(TABLE, ops)
-    for found in (table.search(QUERIES[:0], 3), table.search_csls(QUERIES[:0], 3, QUERIES)):
+    for found in (
+        table.search(QUERIES[:0], 3),
+        table.search_csls(QUERIES[:0], 3, table.hubness(QUERIES)),
+    ):
         assert found.rows.shape == (0, 3) and found.scores.shape == (0, 3)
     zero = table.search(np.zeros((1, 6), "float32"), 2)  # no direction, and no division by zero
     assert np.isfinite(ops.to_numpy(zero.scores)).all()

@@ -1,0 +1,78 @@
+"""`charlm words`: which words a pipeline with charlm_lmfao sees behind masks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from wasabi import msg
+
+
+def words_cli(
+    pipeline: Annotated[str, typer.Argument(help="Pipeline with charlm_lmfao")],
+    text: Annotated[Path, typer.Argument(help="Held-out text: .txt, .jsonl, .spacy, a folder")],
+    limit: Annotated[int, typer.Option(help="Texts at most; 0 for all")] = 1_000,
+    rate: Annotated[float, typer.Option(help="Share of the words to hide")] = 0.15,
+    seed: Annotated[int, typer.Option(help="Which words are hidden")] = 0,
+    output: Annotated[Path | None, typer.Option(help="Write the scores there, as JSON")] = None,
+) -> None:
+    """Hide words of held-out texts, and score how well the pipeline finds them.
+
+    Every word of the component's table is a candidate. The perplexity is that of a softmax of the
+    cosines, its temperature fitted on every other text; a table of n words that knew nothing would
+    have a perplexity of n.
+    """
+    from dataclasses import asdict
+
+    import spacy
+    import srsly
+
+    from ..errors import Errors
+    from ..evaluation.masked_words import score_masked_words
+    from ..pipeline.lmfao import CharlmLMFAO
+    from ..training.show_progress import ShowProgress
+    from ..training.text_corpus import create_text_corpus_v1
+
+    try:
+        nlp = spacy.load(pipeline)
+        component = next((p for _, p in nlp.pipeline if isinstance(p, CharlmLMFAO)), None)
+        if component is None:
+            raise ValueError(Errors.E748.format(path=pipeline, found=", ".join(nlp.pipe_names)))
+        docs = list(create_text_corpus_v1(text, limit=limit)(nlp))
+        n_words = sum(map(len, docs))
+        bar = ShowProgress("Reading")
+        found = score_masked_words(
+            component,
+            docs,
+            rate=rate,
+            seed=seed,
+            show=lambda words: bar.update(words / max(1, n_words), words),
+        )
+        bar.close(done=True)
+    except (ValueError, OSError) as err:
+        msg.fail("The words cannot be scored.", str(err), exits=1)
+    msg.divider("masked words")
+    msg.table(
+        [
+            (
+                score.band,
+                f"{score.words:,}",
+                f"{score.p_at_1:.1%}",
+                f"{score.p_at_10:.1%}",
+                f"{score.mrr:.3f}",
+                f"{score.cosine:.3f}",
+                f"{score.perplexity:,.0f}",
+            )
+            for score in found.scores
+        ],
+        header=("place of the word", "masked", "P@1", "P@10", "MRR", "cosine", "perplexity"),
+        divider=True,
+        aligns=("l", *"rrrrrr"),
+    )
+    msg.info(
+        f"{found.candidates:,} candidates; {found.no_target:.1%} of the masked words are none of "
+        f"them and do not count; temperature {found.temperature:.3f}"
+    )
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        srsly.write_json(output, asdict(found))
+        msg.good(f"Wrote the scores to {output}")

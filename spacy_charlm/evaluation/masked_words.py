@@ -1,0 +1,136 @@
+"""Which words does a pipeline with charlm_lmfao see behind masks, and how sure is it?"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from spacy.tokens import Doc
+from spacy.util import minibatch
+
+from ..errors import Errors
+from ..pipeline.lmfao import CharlmLMFAO
+from ..types import MaskedDocs
+
+BANDS = ((0, 100), (100, 1_000), (1_000, 10_000), (10_000, None))  # places of words in the table
+TEMPERATURES = tuple(np.geomspace(0.01, 1, 25).tolist())
+N_FIT = 2_000  # masked words that the temperature is fitted on
+BATCH = 64  # Docs at a time
+
+
+@dataclass(frozen=True)
+class MaskedScore:
+    """How well masked words are found.
+
+    band (str): Places of the words in the table, which has frequent words first.
+    words (int): Masked words.
+    p_at_1 (float): Share of them whose nearest word is the right one.
+    p_at_10 (float): Share of them with the right word among the ten nearest.
+    mrr (float): Mean of one over the place of the right word.
+    cosine (float): Mean cosine with the right word's vector.
+    perplexity (float): Of a softmax of the cosines over the whole table.
+    """
+
+    band: str
+    words: int
+    p_at_1: float
+    p_at_10: float
+    mrr: float
+    cosine: float
+    perplexity: float
+
+
+@dataclass(frozen=True)
+class MaskedScores:
+    """What `score_masked_words` has found.
+
+    scores (List[MaskedScore]): All words, then each band that has some.
+    temperature (float): Fitted on masked words that count in no score.
+    candidates (int): Words of the table.
+    no_target (float): Share of the masked words that the table lacks.
+    """
+
+    scores: list[MaskedScore]
+    temperature: float
+    candidates: int
+    no_target: float
+
+
+def score_masked_words(
+    component: CharlmLMFAO,
+    docs: Iterable[Doc],
+    *,
+    rate: float = 0.15,
+    seed: int = 0,
+    show: Callable[[int], None] = lambda words: None,
+) -> MaskedScores:
+    """Hide words of held-out texts, and look for them among all words of the table.
+
+    Every other text serves to fit the temperature of the softmax, and counts in no score.
+
+    component (CharlmLMFAO): The pipeline's component.
+    docs (Iterable[Doc]): Texts that neither the pretraining nor the table has seen.
+    rate (float): Share of the tokens to hide.
+    seed (int): Which ones.
+    show (Callable[[int], None]): Told the number of words read, batch by batch.
+    RETURNS (MaskedScores): Scores by frequency.
+    RAISES (ValueError): If fewer than two texts have a masked word of the table.
+    """
+    if not 0 < rate <= 1:
+        raise ValueError(Errors.E729.format(found=f"a rate of {rate}"))
+    rng = np.random.default_rng(seed)
+    place = {word: row for row, word in reversed(list(enumerate(component.words)))}
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    hidden_words = read = n_docs = 0
+    for batch in minibatch(docs, BATCH):
+        masked = [doc for doc in batch if len(doc)]
+        tokens = [token for doc in masked for token in doc]
+        hidden = rng.random(len(tokens)) < rate
+        hidden &= np.array([not token.is_space for token in tokens], dtype=bool)
+        rows = np.array([place.get(t.text, place.get(t.lower_, -1)) for t in tokens], dtype="int64")
+        text = np.repeat(np.arange(len(masked)), [len(doc) for doc in masked]) + n_docs
+        counts = hidden & (rows >= 0)
+        if counts.any():
+            vectors = component.predict(MaskedDocs(masked, hidden, np.arange(len(tokens))))
+            parts.append((vectors[counts], rows[counts], text[counts] % 2 == 1))
+        hidden_words += int(hidden.sum())
+        n_docs, read = n_docs + len(masked), read + len(tokens)
+        show(read)
+    if not parts or len({fit for _, _, fits in parts for fit in fits.tolist()}) < 2:
+        raise ValueError(Errors.E729.format(found=f"{n_docs} texts, {hidden_words} masked words"))
+    table = component.exact_search()
+    to_numpy = table.ops.to_numpy
+    vectors = np.concatenate([to_numpy(part) for part, _, _ in parts])
+    rows, fits = (np.concatenate(column) for column in list(zip(*parts))[1:])
+    fit = np.flatnonzero(fits)[:N_FIT]
+    likelihood = to_numpy(table.log_probability(vectors[fit], rows[fit], TEMPERATURES)).mean(axis=1)
+    temperature = TEMPERATURES[int(likelihood.argmax())]
+    scored = _score(table, vectors[~fits], rows[~fits], temperature)
+    return MaskedScores(scored, temperature, len(component.words), 1 - len(rows) / hidden_words)
+
+
+def _score(table: Any, vectors: np.ndarray, rows: np.ndarray, temperature: float) -> list:
+    to_numpy = table.ops.to_numpy
+    ranks = to_numpy(table.rank(vectors, rows))
+    lengths = np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
+    cosines = (vectors * to_numpy(table.vectors(rows))).sum(axis=1) / lengths
+    log_p = to_numpy(table.log_probability(vectors, rows, [temperature]))[0]
+    scores = []
+    for start, end in ((0, None), *BANDS):
+        stop = len(table) if end is None else end
+        chosen = (rows >= start) & (rows < stop)
+        if not chosen.any():
+            continue
+        r = ranks[chosen]
+        scores.append(
+            MaskedScore(
+                "all" if (start, end) == (0, None) else f"{start + 1:,} to {stop:,}",
+                len(r),
+                float((r < 1).mean()),
+                float((r < 10).mean()),
+                float((1 / (1 + r)).mean()),
+                float(cosines[chosen].mean()),
+                float(np.exp(-log_p[chosen].mean())),
+            )
+        )
+    return scores
