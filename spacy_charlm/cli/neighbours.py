@@ -1,5 +1,6 @@
 """`charlm neighbours`: the words of a table that are nearest to any word, also to one it lacks."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +8,8 @@ import typer
 from wasabi import msg
 
 if TYPE_CHECKING:
-    from ..evaluation.misspelled_words import SpellingScore
+    from ..evaluation.word_reader import Reader
+    from ..evaluation.word_scores import WordScore
 
 
 def neighbours_cli(
@@ -21,8 +23,12 @@ def neighbours_cli(
     misspellings: Annotated[
         Path | None, typer.Option(help="Score these: misspelling TAB correct word")
     ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(help="Score these words of the table, one a line, without fitting on them"),
+    ] = None,
     floret: Annotated[
-        Path | None, typer.Option(help="Score floret vectors on them, too: a spaCy folder")
+        Path | None, typer.Option(help="Score floret vectors, too: a spaCy folder")
     ] = None,
     n_fit: Annotated[
         int, typer.Option(help="Words of the table that the read-out is fitted on")
@@ -36,56 +42,40 @@ def neighbours_cli(
     weights of any pretraining can be asked.
     """
     import srsly
-    from thinc.api import NumpyOps
 
-    from ..decoding.neighbours import Neighbours, best_words
-    from ..evaluation.misspelled_words import score_misspellings
-    from ..evaluation.word_reader import WordReader, load_alone, read_floret
-    from ..noise.misspellings import TRAINING_SHARE, read_misspellings
-    from ..targets.read_vectors import read_table
+    from ..evaluation.word_neighbours import WordNeighbours
+    from ..evaluation.word_reader import read_floret
+    from ..training.read_texts import read_lines
 
     try:
-        names, values = read_table(vectors)
-        tok2vec, vocab = load_alone(weights, lang)
-        n_fit = min(n_fit, len(names))
-        msg.info(f"{len(names):,} words, width {values.shape[1]}; read-out fitted on {n_fit:,}")
-        read = WordReader(tok2vec, vocab, names[:n_fit], values[:n_fit])
-        ops = NumpyOps(use_blis=False)
-        table = Neighbours(values, ops)
+        left_out = {line.strip() for _, line in read_lines(held_out)} if held_out else set()
+        table = WordNeighbours(weights, vectors, held_out=left_out, n_fit=n_fit, lang=lang)
+        msg.info(f"{len(table.words):,} words; read-out fitted on {table.n_fit:,}")
         if words:
-            queries = read(words)
-            found = (
-                table.search_csls(queries, k, table.hubness(values[:n_fit]))
-                if csls
-                else table.search(queries, k)
-            )
-            known = set(names)
-            msg.table(
-                [
-                    (
-                        word,
-                        "yes" if word in known else "no",
-                        *(f"{near} {score:.2f}" for near, score in row),
-                    )
-                    for word, row in zip(words, best_words(names, found, ops))
-                ],
-                header=("word", "in table", *map(str, range(1, min(k, len(names)) + 1))),
-                divider=True,
-            )
-        if misspellings is None:
-            return
-        # The other 80 % of the words may have been seen in training.
-        held_out = read_misspellings(misspellings, share=TRAINING_SHARE, rest=True)
-        scores = {weights.name: score_misspellings(read, names, table, held_out)}
+            show_words(words, table.find(words, k, csls=csls), set(table.words))
+        readers: dict[str, Reader | None] = {weights.name: None}
         if floret is not None:
-            read_other = read_floret(floret)
-            other = Neighbours(read_other(names), ops)
-            scores[floret.name] = score_misspellings(read_other, names, other, held_out)
-        show_scores(scores)
-        if output is not None:
+            readers[str(floret)] = read_floret(floret)
+        scores: dict[str, dict[str, list[WordScore]]] = {}
+        if misspellings is not None:
+            scores["misspelled words"] = {
+                name: table.score_misspellings(misspellings, other)
+                for name, other in readers.items()
+            }
+        if held_out is not None:
+            scores["held-out words"] = {
+                name: table.score_held_out(other) for name, other in readers.items()
+            }
+        for title, found in scores.items():
+            show_scores(title, found)
+        if scores and output is not None:
             output.parent.mkdir(parents=True, exist_ok=True)
             srsly.write_json(
-                output, {name: [s.__dict__ for s in rows] for name, rows in scores.items()}
+                output,
+                {
+                    title: {name: [s.__dict__ for s in rows] for name, rows in found.items()}
+                    for title, found in scores.items()
+                },
             )
             msg.good(f"Wrote the scores to {output}")
     except (ValueError, OSError) as err:
@@ -94,10 +84,23 @@ def neighbours_cli(
         msg.fail("There are no neighbours.", str(err), exits=1)
 
 
-def show_scores(scores: dict[str, list["SpellingScore"]]) -> None:
-    """Print scores of misspelled words as a table."""
+def show_words(
+    words: list[str], found: list[list[tuple[str, float]]], known: Collection[str]
+) -> None:
+    """Print the neighbours of words as a table."""
+    rows = [
+        (word, "yes" if word in known else "no", *(f"{near} {score:.2f}" for near, score in row))
+        for word, row in zip(words, found)
+    ]
+    header = ("word", "in table", *map(str, range(1, len(rows[0]) - 1)))
+    msg.table(rows, header=header, divider=True)
+
+
+def show_scores(title: str, scores: dict[str, list["WordScore"]]) -> None:
+    """Print scores as a table."""
+    msg.divider(title)
     if not any(scores.values()):
-        msg.warn("No misspelling of a word of the table")
+        msg.warn("There are none of the table's words")
         return
     rows = [
         (
@@ -112,10 +115,9 @@ def show_scores(scores: dict[str, list["SpellingScore"]]) -> None:
         for name, found in scores.items()
         for s in found
     ]
-    msg.divider("misspelled words")
     msg.table(
         rows,
-        header=("vectors", "place of the word", "misspellings", "P@1", "P@10", "MRR", "cosine"),
+        header=("vectors", "place of the word", "words", "P@1", "P@10", "MRR", "cosine"),
         divider=True,
         aligns=("l", "l", *"rrrrr"),
     )

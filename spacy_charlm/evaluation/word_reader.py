@@ -20,42 +20,54 @@ BATCH = 1_000  # words that are read at a time
 RIDGE = 1e-3  # of the mean square of the inputs: enough to invert, too little to matter
 
 
+# From words to vectors, float32 (nW, nO).
+Reader = Callable[[Sequence[str]], np.ndarray]
+
+
 class WordReader:
-    """Predict a table's vectors of words from a tok2vec, by linear least squares.
+    """Predict a table's vectors of words from other vectors of them, by linear least squares.
 
     The read-out is fitted on words of the table, each read alone: it needs neither the head of the
     pretraining nor its masks, works with any spaCy tok2vec, and is the same for all that are
     compared.
 
-    tok2vec (Model[List[Doc], List[Floats2d]]): What reads the words.
-    vocab (Vocab): Of its pipeline.
+    read (Callable[[Sequence[str]], ndarray]): The other vectors, (nW, nI).
     words (Sequence[str]): Words to fit on, nW of them.
     values (Floats2d): Their vectors, (nW, nO).
     """
 
-    def __init__(
-        self, tok2vec: Tok2Vec, vocab: Any, words: Sequence[str], values: np.ndarray
-    ) -> None:
-        self._tok2vec = tok2vec
-        self._vocab = vocab
-        X = self._encode(words)
+    def __init__(self, read: Reader, words: Sequence[str], values: np.ndarray) -> None:
+        self._read = read
+        X = self._add_bias(words)
         squares = X.T @ X
         squares[np.diag_indices(len(squares))] += RIDGE * np.trace(squares) / len(squares)
         self._W = np.linalg.solve(squares, X.T @ values.astype("float64"))
 
     def __call__(self, words: Sequence[str]) -> np.ndarray:
         """Predict the vectors of words, float32 (nW, nO)."""
-        return (self._encode(words) @ self._W).astype("float32")
+        return (self._add_bias(words) @ self._W).astype("float32")
 
-    def _encode(self, words: Sequence[str]) -> np.ndarray:
-        """Read words one by one, float64 (nW, nI + 1); the last column is that of the bias."""
-        parts = [np.zeros((0, self._tok2vec.get_dim("nO") + 1))]
+    def _add_bias(self, words: Sequence[str]) -> np.ndarray:
+        X = self._read(words).astype("float64")
+        return np.hstack([X, np.ones((len(X), 1))])
+
+
+def read_alone(tok2vec: Tok2Vec, vocab: Any) -> Reader:
+    """Read words one by one with a tok2vec.
+
+    tok2vec (Model[List[Doc], List[Floats2d]]): What reads the words.
+    vocab (Vocab): Of its pipeline.
+    RETURNS (Callable[[Sequence[str]], ndarray]): From words to float32 vectors (nW, nO).
+    """
+
+    def read(words: Sequence[str]) -> np.ndarray:
+        parts = [np.zeros((0, tok2vec.get_dim("nO")), dtype="float32")]
         for start in range(0, len(words), BATCH):
-            docs = [Doc(self._vocab, words=[word]) for word in words[start : start + BATCH]]
-            rows = [self._tok2vec.ops.to_numpy(row) for row in self._tok2vec.predict(docs)]
-            X = np.vstack(rows).astype("float64")
-            parts.append(np.hstack([X, np.ones((len(X), 1))]))
+            docs = [Doc(vocab, words=[word]) for word in words[start : start + BATCH]]
+            parts += [tok2vec.ops.to_numpy(row) for row in tok2vec.predict(docs)]
         return np.concatenate(parts)
+
+    return read
 
 
 def load_alone(path: Path, lang: str = "en") -> tuple[Tok2Vec, Any]:
@@ -80,7 +92,7 @@ def load_alone(path: Path, lang: str = "en") -> tuple[Tok2Vec, Any]:
     return pipe.model, nlp.vocab
 
 
-def read_floret(path: Path) -> Callable[[Sequence[str]], np.ndarray]:
+def read_floret(path: Path) -> Reader:
     """Read floret vectors, which have one for any word.
 
     path (Path): A folder of spaCy vectors in floret mode.

@@ -6,7 +6,7 @@ from spacy.vectors import Vectors
 from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
-from spacy_charlm.evaluation.word_reader import WordReader, load_alone
+from spacy_charlm.evaluation.word_reader import WordReader, load_alone, read_alone
 from spacy_charlm.targets.read_vectors import read_table
 from spacy_charlm.training.pretrain import LAST
 
@@ -41,8 +41,10 @@ def test_neighbours_names_words(weights, vectors, tmp_path):
         weights, vectors, "cat", "caat", "-k", 2, "--misspellings", typed, "--output", output
     )
     assert result.exit_code == 0, result.output
-    assert "15 words, width 4" in result.output and "misspelled words" in result.output
-    (scores,) = srsly.read_json(output).values()
+    assert (
+        "15 words; read-out fitted on 15" in result.output and "misspelled words" in result.output
+    )
+    (scores,) = srsly.read_json(output)["misspelled words"].values()
     assert scores[0]["band"] == "all" and scores[0]["words"] == 6  # a fifth of 14 words, two each
     assert 0 <= scores[0]["p_at_1"] <= scores[0]["p_at_10"] <= 1
     assert (
@@ -59,12 +61,32 @@ def test_the_read_out_finds_words_that_it_was_fitted_on(weights, vectors):
     names, values = read_table(vectors)
     assert names == WORDS
     tok2vec, vocab = load_alone(weights)
-    read = WordReader(tok2vec, vocab, names[:6], values[:6])
+    read = WordReader(read_alone(tok2vec, vocab), names[:6], values[:6])
     found = read(names[:6])
     assert found.shape == (6, 4) and found.dtype == "float32"
     nearest = np.argmin(((found[:, None] - values[None, :6]) ** 2).sum(-1), axis=1)
     assert (nearest == np.arange(6)).mean() > 0.8
     assert read([]).shape == (0, 4)
+
+
+def test_neighbours_scores_words_that_were_held_out(weights, vectors, tmp_path):
+    """The read-out is not fitted on them; floret is read out into the same table."""
+    rng, nlp = np.random.default_rng(0), spacy.blank("en")
+    data = rng.normal(size=(300, 9)).astype("float32")
+    settings = {"minn": 2, "maxn": 3, "hash_count": 1, "strings": nlp.vocab.strings}
+    nlp.vocab.vectors = Vectors(mode="floret", data=data, **settings)
+    nlp.to_disk(tmp_path / "floret")
+    (tmp_path / "words.txt").write_text("cat\nnobody\nrain\n", encoding="utf8")
+    arguments = ("--held-out", tmp_path / "words.txt", "--floret", tmp_path / "floret")
+    output = tmp_path / "scores.json"
+    result = run(weights, vectors, *arguments, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert "fitted on 13" in result.output  # of 15
+    ours, floret = srsly.read_json(output)["held-out words"].values()
+    assert ours[0]["words"] == floret[0]["words"] == 2  # of the table
+    assert ours[0]["cosine"] != floret[0]["cosine"]
+    (tmp_path / "words.txt").write_text("nobody\n", encoding="utf8")
+    assert "none of the table's words" in run(weights, vectors, *arguments).output
 
 
 def test_neighbours_in_a_folder_of_vectors(weights, tmp_path):

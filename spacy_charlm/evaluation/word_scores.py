@@ -1,25 +1,26 @@
-"""Is the word that was meant the nearest one to what was typed?"""
+"""Is the word that was meant the nearest one to what was read?"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..decoding.neighbours import Neighbours, normalise
+from .word_reader import Reader
 
 BANDS = ((0, 1_000), (1_000, 10_000), (10_000, None))  # places of the correct word in the table
 
-# From words to vectors (nW, nO).
-Reader = Callable[[Sequence[str]], np.ndarray]
+# What is read, and the row of the word that is meant.
+Pairs = Sequence[tuple[str, int]]
 
 
 @dataclass(frozen=True)
-class SpellingScore:
-    """How near misspelled words are to the words that were meant.
+class WordScore:
+    """How near words as they are read are to the words that were meant.
 
     band (str): Places of the correct words in the table, which has frequent words first.
-    words (int): Misspellings.
+    words (int): Words that were read.
     p_at_1 (float): Share of them whose nearest word is the correct one.
     p_at_10 (float): Share of them with the correct word among the ten nearest.
     mrr (float): Mean of one over the place of the correct word.
@@ -34,28 +35,32 @@ class SpellingScore:
     cosine: float
 
 
-def score_misspellings(
-    read: Reader,
-    words: Sequence[str],
-    neighbours: Neighbours,
-    misspellings: Mapping[str, Sequence[str]],
-) -> list[SpellingScore]:
-    """Score misspelled words, those that are words of the table themselves left out.
+def pair_misspellings(words: Sequence[str], misspellings: Mapping[str, Sequence[str]]) -> Pairs:
+    """Pair misspellings with the words that were meant.
 
-    read (Callable): From words to vectors.
-    words (Sequence[str]): The table's words, the frequent ones first.
-    neighbours (Neighbours): The table.
+    words (Sequence[str]): The table's words.
     misspellings (Mapping[str, Sequence[str]]): What people write for each correct word.
-    RETURNS (List[SpellingScore]): All words, then each band of BANDS that has some.
+    RETURNS (Sequence[Tuple[str, int]]): Those of words of the table, without those that are words
+        of the table themselves.
     """
     place = {word: i for i, word in enumerate(words)}
-    pairs = [
+    return [
         (typed, place[word])
         for word, found in misspellings.items()
         if word in place
         for typed in dict.fromkeys(found)
         if typed not in place and typed.lower() not in place
     ]
+
+
+def score_words(read: Reader, neighbours: Neighbours, pairs: Pairs) -> list[WordScore]:
+    """Score what is read by how near it is to what is meant.
+
+    read (Callable): From words to vectors like those of the table.
+    neighbours (Neighbours): The table.
+    pairs (Sequence[Tuple[str, int]]): What is read, and the row of the word that is meant.
+    RETURNS (List[WordScore]): All words, then each band of BANDS that has some.
+    """
     if not pairs:
         return []
     vectors: Any = read([typed for typed, _ in pairs])
@@ -66,16 +71,16 @@ def score_misspellings(
     cosines = (to_numpy(normalise(neighbours.ops, neighbours.ops.asarray2f(vectors))) * own).sum(1)
     scores = []
     for start, end in ((0, None), *BANDS):
-        chosen = (rows >= start) & (rows < (len(words) if end is None else end))
+        chosen = (rows >= start) & (rows < (len(neighbours) if end is None else end))
         if chosen.any():
             name = (
-                f"{start + 1:,} to {len(words) if end is None else end:,}"
+                f"{start + 1:,} to {len(neighbours) if end is None else end:,}"
                 if (start, end) != (0, None)
                 else "all"
             )
             r, c = ranks[chosen], cosines[chosen]
             scores.append(
-                SpellingScore(
+                WordScore(
                     name,
                     int(chosen.sum()),
                     float((r < 1).mean()),
