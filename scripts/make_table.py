@@ -24,6 +24,9 @@ COLUMNS = (
     ("textcat macro F", "textcat", "cats_macro_f", "cats_score"),
     ("textcat accuracy", "textcat", "cats_micro_f", None),
     ("NER F", "ner", "ents_f", "ents_f"),
+    ("tags", "parser", "tag_acc", None),
+    ("UAS", "parser", "dep_uas", None),
+    ("LAS", "parser", "dep_las", "dep_las"),
 )
 COLOURS = ("#e0a578", "#b8581a", "#7fabd6", "#17427a", "#5b8c5a", "#7b5aa6")
 EMBEDS = {"MultiHashEmbed": 0, "CharCNN": 1}

@@ -7,7 +7,7 @@ import numpy
 import pytest
 import spacy
 import srsly
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
@@ -60,13 +60,25 @@ def _keep_ops():
     set_current_ops(ops)
 
 
+def _make_tree(doc):
+    """The same words with tags, and a chain as the tree, which a parser learns at once."""
+    return Doc(
+        doc.vocab,
+        words=[token.text for token in doc],
+        spaces=[bool(token.whitespace_) for token in doc],
+        tags=["NNP" if token.is_title else "X" for token in doc],
+        heads=[max(0, token.i - 1) for token in doc],
+        deps=["ROOT" if token.i == 0 else "dep" for token in doc],
+    )
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     lines = [text for text, _, _ in SENTENCES]
     (folder / "raw.txt").write_text("\n".join(lines * 3), encoding="utf8")
     nlp = spacy.blank("en")
-    docs = [nlp.make_doc(text) for text in lines]
+    docs = [_make_tree(nlp.make_doc(text)) for text in lines]
     words = sorted({token.lower_ for doc in docs for token in doc})
     table = numpy.random.default_rng(0).normal(size=(len(words), 8))
     rows = [f"{word} {' '.join(f'{x:.4f}' for x in row)}" for word, row in zip(words, table)]
@@ -82,16 +94,8 @@ def data(tmp_path_factory):
     for doc in docs:
         cache.add(make_key(doc), numpy.random.default_rng(len(doc)).normal(size=(len(doc), 8)))
     cache.close()
-    # A chain, which a parser learns at once.
-    trees = [
-        {
-            "heads": [max(0, i - 1) for i in range(len(doc))],
-            "deps": ["ROOT"] + ["dep"] * (len(doc) - 1),
-        }
-        for doc in docs
-    ]
     nlp.add_pipe("parser", config={"min_action_freq": 1})
-    examples = [Example.from_dict(nlp.make_doc(doc.text), tree) for doc, tree in zip(docs, trees)]
+    examples = [Example(nlp.make_doc(doc.text), doc) for doc in docs]
     optimizer = nlp.initialize(lambda: examples)
     for _ in range(20):
         nlp.update(examples, sgd=optimizer)
@@ -192,7 +196,7 @@ def test_configs_are_all_here():
         "multi",
         "trigram",
     }
-    tasks = {"ner", "textcat", "textcat_multilabel", "textcat_lmao"}
+    tasks = {"ner", "parser", "textcat", "textcat_multilabel", "textcat_lmao"}
     assert {path.stem for path in TRAIN} >= tasks
 
 
@@ -219,7 +223,7 @@ def test_configs_weights_change_the_scores(trained, data, tmp_path):
     first, second = plain("A warm day in Luton"), ours("A warm day in Luton")
     assert first.tensor.shape == second.tensor.shape == (5, 96)
     assert abs(first.tensor - second.tensor).max() > 0.01
-    if path.stem != "ner":
+    if path.stem not in ("ner", "parser"):
         assert set(first.cats) == {"good", "bad"}
         assert max(abs(first.cats[label] - second.cats[label]) for label in first.cats) > 1e-4
 
