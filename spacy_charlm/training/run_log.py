@@ -50,7 +50,7 @@ class RunLog:
         self.path = path
         self._component = component
         self._pipes = [name for name, pipe in nlp.pipeline if getattr(pipe, "is_trainable", False)]
-        kept = [line for line in read_log(path) if line["step"] <= step] if step else []
+        kept = [line for line in _read_steps(path) if line["step"] <= step] if step else []
         write_whole(path, [(srsly.json_dumps(line) + "\n").encode("utf8") for line in kept])
         self._log_step: Callable[[dict[str, Any]], None] | None = None
         self._finalize: Callable[[], None] | None = None
@@ -100,7 +100,7 @@ class RunLog:
             self._finalize()
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
+def _read_steps(path: Path) -> list[dict[str, Any]]:
     """Read a log, but for a last line that a kill has cut."""
     lines = []
     if path.is_file():
