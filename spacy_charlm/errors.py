@@ -5,7 +5,8 @@ class Errors:
     """Message templates, filled with `Errors.E101.format(...)`.
 
     E1xx reading text, E2xx targets, E3xx objectives, E4xx layers, E5xx weights,
-    E6xx commands and optional packages, E7xx noise, words out and components. The prefix tells them from spaCy's own codes.
+    E6xx commands and optional packages, E7xx noise, words out and components. The prefix tells
+    them from spaCy's own codes.
     """
 
     # E1xx: reading text (training/text_corpus.py)
