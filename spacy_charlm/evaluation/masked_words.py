@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from spacy.tokens import Doc
 from spacy.util import minibatch
+from thinc.util import to_numpy
 
 from ..errors import Errors
 from ..pipeline.lmfao import CharlmLMFAO
@@ -91,17 +92,15 @@ def score_masked_words(
         text = np.repeat(np.arange(len(masked)), [len(doc) for doc in masked]) + n_docs
         counts = hidden & (rows >= 0)
         if counts.any():
-            vectors = component.predict(MaskedDocs(masked, hidden, np.arange(len(tokens))))
-            parts.append((vectors[counts], rows[counts], text[counts] % 2 == 1))
+            found = component.predict(MaskedDocs(masked, hidden, np.arange(len(tokens))))
+            parts.append((to_numpy(found)[counts], rows[counts], text[counts] % 2 == 1))
         hidden_words += int(hidden.sum())
         n_docs, read = n_docs + len(masked), read + len(tokens)
         show(read)
     if not parts or len({fit for _, _, fits in parts for fit in fits.tolist()}) < 2:
         raise ValueError(Errors.E729.format(found=f"{n_docs} texts, {hidden_words} masked words"))
     table = component.exact_search()
-    to_numpy = table.ops.to_numpy
-    vectors = np.concatenate([to_numpy(part) for part, _, _ in parts])
-    rows, fits = (np.concatenate(column) for column in list(zip(*parts))[1:])
+    vectors, rows, fits = (np.concatenate(column) for column in zip(*parts))
     fit = np.flatnonzero(fits)[:N_FIT]
     likelihood = to_numpy(table.log_probability(vectors[fit], rows[fit], TEMPERATURES)).mean(axis=1)
     temperature = TEMPERATURES[int(likelihood.argmax())]
@@ -110,7 +109,6 @@ def score_masked_words(
 
 
 def _score(table: Any, vectors: np.ndarray, rows: np.ndarray, temperature: float) -> list:
-    to_numpy = table.ops.to_numpy
     ranks = to_numpy(table.rank(vectors, rows))
     lengths = np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
     cosines = (vectors * to_numpy(table.vectors(rows))).sum(axis=1) / lengths

@@ -136,7 +136,7 @@ class CharlmLMFAO(Pipe):
         if not hidden.any():
             raise ValueError(Errors.E746.format(text=text[:80]))
         vectors = self.predict(MaskedDocs([doc], hidden, np.arange(len(doc))))
-        return self._search(vectors[hidden], k)
+        return self._search(vectors[np.flatnonzero(hidden).tolist()], k)
 
     def suggest(self, word: str, k: int | None = None) -> Scored:
         """Name the words that a word without a vector may be meant to be.
