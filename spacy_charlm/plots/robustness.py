@@ -11,6 +11,7 @@ from ..compat import require
 # Okabe and Ito's colours, which colour-blind people tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
+DASHES = ("-", "--", ":")  # one more for each turn through the colours
 
 
 def plot_robustness(
@@ -28,26 +29,43 @@ def plot_robustness(
     panels = list(dict.fromkeys((curve.metric, curve.kind) for curve in curves))
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure = figure_module.Figure(figsize=(4.6 * columns, 3.6 * rows + 0.5), layout="constrained")
+    size = (4.6 * columns + 2.4, max(3.6 * rows, 0.24 * len(labels) + 0.6))
+    figure = figure_module.Figure(figsize=size, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
-    colours = {name: i for i, name in enumerate(labels)}
+    turns = {name: i for i, name in enumerate(labels)}
+    lines: dict[str, Any] = {}
     for ax, (metric, kind) in zip(axes.flat, panels):
         for curve in curves:
             if (curve.metric, curve.kind) == (metric, kind):
-                i = colours[curve.pipeline]
+                i = turns[curve.pipeline]
                 x, y = np.array(curve.rates) * 100, np.array(curve.means()) * 100
                 spread = np.array(curve.deviations()) * 100
-                colour = COLOURS[i % len(COLOURS)]
-                ax.fill_between(x, y - spread, y + spread, color=colour, alpha=0.2, linewidth=0)
-                ax.plot(x, y, color=colour, marker=MARKERS[i % len(MARKERS)], markersize=5)
+                look = {
+                    "color": COLOURS[i % len(COLOURS)],
+                    "marker": MARKERS[i % len(MARKERS)],
+                    "linestyle": DASHES[i // len(COLOURS) % len(DASHES)],
+                }
+                ax.fill_between(
+                    x, y - spread, y + spread, color=look["color"], alpha=0.12, linewidth=0
+                )
+                (line,) = ax.plot(x, y, markersize=5, **look)
+                lines.setdefault(curve.pipeline, line)
         ax.set_title(f"{titles[metric]}: {kind} typos", loc="left", fontsize=11)
         ax.set_xlabel("words with a typo, %")
         ax.set_ylabel("score, %")
+        ax.set_xticks([rate * 100 for rate in curves[0].rates])
         ax.grid(axis="y", color="#dddddd")
         ax.spines[["top", "right"]].set_visible(False)
     for ax in axes.flat[len(panels) :]:
         ax.set_visible(False)
-    lines = axes.flat[0].get_lines()
-    figure.legend(lines, list(labels.values()), loc="outside lower center", ncols=3, frameon=False)
+    # In the order in which the first panel's lines end, so that the eye need not search.
+    ends = {curve.pipeline: curve.means()[-1] for curve in reversed(curves)}
+    names = sorted(lines, key=lambda name: -ends[name])
+    figure.legend(
+        [lines[name] for name in names],
+        [labels[name] for name in names],
+        loc="outside right upper",
+        frameon=False,
+    )
     output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(output, dpi=130)
