@@ -44,6 +44,7 @@ def main(
     queries: Annotated[int, typer.Option(help="Words to look for")] = 5_000,
     turns: Annotated[int, typer.Option(help="Runs of each search, in turn")] = 7,
     efforts: Annotated[str, typer.Option(help="Rows looked at, by commas")] = "32,64,128",
+    dtypes: Annotated[str, typer.Option(help="How rows are kept, by commas")] = "f16,i8",
 ) -> None:
     """Measure, print a table, and add lines to benchmarks/results."""
     rng = np.random.default_rng(0)
@@ -63,7 +64,7 @@ def main(
     exact = Neighbours(table, NumpyOps(use_blis=False))
     best = search_all(exact, Q).rows[:, 0]
     lines: list[dict[str, Any]] = []
-    for dtype in ("f16", "i8"):
+    for dtype in dtypes.split(","):
         start = time.perf_counter()
         built = NeighbourIndex(table, dtype=dtype)
         seconds = time.perf_counter() - start
