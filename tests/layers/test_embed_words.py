@@ -64,7 +64,7 @@ def test_embed_words_cache_equals_the_plain_result(monkeypatch):
     model = make_model()
     counts = count_words(model, monkeypatch)
     for docs in (DOCS, MORE, DOCS + MORE):
-        assert_allclose(np.concatenate(model.predict(docs)), plain(model, docs), atol=1e-6)
+        assert_allclose(np.concatenate(model.predict(docs)), plain(model, docs), atol=1e-5)
     assert counts == [3, 3, 1, 3, 4]  # after the first batch, only "dog" is new
     assert len(cache_of(model)) == 4
 
@@ -85,7 +85,7 @@ def test_embed_words_cache_is_bounded(size):
     docs = [Doc(VOCAB, words=[f"w{i}", f"w{i // 2}", f"v{i % 3}"]) for i in range(20)]
     for start in (0, 7, 1, 0):
         batch = docs[start : start + 7]
-        assert_allclose(np.concatenate(model.predict(batch)), plain(model, batch), atol=1e-6)
+        assert_allclose(np.concatenate(model.predict(batch)), plain(model, batch), atol=1e-5)
         assert len(cache_of(model)) <= size
 
 
@@ -208,7 +208,7 @@ def test_embed_words_with_two_processes(nlp):
     texts = ["A cat saw a dog.", "", "A dog."] * 3
     expected = [nlp(text).tensor for text in texts]
     for doc, tensor in zip(nlp.pipe(texts, n_process=2, batch_size=2), expected):
-        assert_allclose(doc.tensor, tensor, atol=1e-6)
+        assert_allclose(doc.tensor, tensor, atol=1e-5)
 
 
 def test_embed_words_inside_a_memory_zone(nlp):
