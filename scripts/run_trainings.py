@@ -1,4 +1,4 @@
-r"""Run several `spacy train` (or `spacy pretrain`) configs side by side, once per seed.
+r"""Run several trainings side by side, once per seed: spacy train, pretrain or charlm pretrain.
 
 Each run is given as one option, "NAME CONFIG [OVERRIDES]", and goes to OUTPUT/NAME/seed-N with
 
@@ -43,6 +43,7 @@ class Command(str, Enum):
 
     train = "train"
     pretrain = "pretrain"
+    charlm_pretrain = "charlm pretrain"
 
 
 @dataclass
@@ -135,7 +136,7 @@ def _start(run: Run, command: Command) -> tuple[subprocess.Popen[bytes], IO[byte
     if run.folder.exists():
         shutil.rmtree(run.folder)
     run.folder.mkdir(parents=True)
-    args = [sys.executable, "-m", "spacy", command.value, run.args[0]]
+    args = [sys.executable, "-m", "spacy", *command.value.split(), run.args[0]]
     if command is Command.train:
         args += ["--output", str(run.folder), *LOGGER, str(run.folder / "curve.jsonl")]
     else:

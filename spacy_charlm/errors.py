@@ -243,6 +243,10 @@ class Errors:
         "[charlm E407] Expected two lists of one length, but found {n_first} values in "
         "`{first}` and {n_second} in `{second}`: {hint}"
     )
+    E408 = (
+        "[charlm E408] Expected `ngrams` of at least 1 character and `ngram_rows` of at least 1, "
+        "but found ngrams = {sizes} and ngram_rows = {rows}. Recommended are 3, 4, 5 and 20000."
+    )
 
     # E5xx: weights and their card (card.py, training/load_weights.py)
     E501 = (

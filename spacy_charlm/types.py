@@ -52,6 +52,7 @@ class CharBatch:
     """The distinct words of a batch as characters, and where each of them stands.
 
     chars (Ints1d): Rows of the character table, int32 (nC,), word after word.
+    lower_chars (Ints1d): Those of the same characters in lower case, int32 (nC,).
     char_lengths (Ints1d): Characters per word with its start and end, int32 (nW,), never zero.
     attrs (Ints2d): Lexical attributes of each word, uint64 (nW, nA).
     vectors (Floats2d): Static vector of each word, float32 (nW, nM); zero where it has none or
@@ -61,6 +62,7 @@ class CharBatch:
     """
 
     chars: Ints1d
+    lower_chars: Ints1d
     char_lengths: Ints1d
     attrs: Ints2d
     vectors: Floats2d

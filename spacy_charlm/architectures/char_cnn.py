@@ -6,6 +6,7 @@ from thinc.types import Floats2d, Ints2d
 from ..errors import Errors
 from ..layers.conv_chars import conv_chars
 from ..layers.embed_chars import embed_chars
+from ..layers.embed_ngrams import embed_ngrams
 from ..layers.embed_words import embed_words
 from ..layers.extract_chars import extract_chars
 from ..layers.mix_words import mix_words
@@ -24,16 +25,19 @@ def build_char_cnn_v1(
     normalise: str = "none",
     include_static_vectors: bool = False,
     vectors_dropout: float = 0.0,
+    ngrams: list[int] = [],  # noqa: B006
+    ngram_rows: int = 20000,
     cache_size: int = 20000,
     seed: int = 0,
 ) -> Tok2Vec:
     """Build word vectors from characters, hash-embedded attributes and static vectors.
 
     Each distinct word of a batch is read once: convolutions of several windows over its
-    characters, the maximum of each filter over the word, beside it the hashed attributes, all
-    mixed by a maxout layer with layer normalisation. A word of any length is seen by each filter
-    as a whole (receptive field: `max_chars` characters). With the defaults and width 96 the layer
-    has 1.19 million parameters, of which the attributes' tables are 1.01.
+    characters, the maximum of each filter over the word, beside it the hashed attributes and,
+    where they are asked for, the sum of the word's hashed n-grams of characters, all mixed by a
+    maxout layer with layer normalisation. A word of any length is seen by each filter as a whole
+    (receptive field: `max_chars` characters). With the defaults and width 96 the layer has 1.19
+    million parameters, of which the attributes' tables are 1.01.
 
     After Kim et al., "Character-Aware Neural Language Models" (2016), with hashed attributes
     beside the characters as in spaCy's MultiHashEmbed, and maxout in place of highway layers.
@@ -51,6 +55,10 @@ def build_char_cnn_v1(
     include_static_vectors (bool): Whether to read the vocab's vectors beside the characters.
     vectors_dropout (float): Share of tokens whose whole static vector is hidden in training, so
         that characters and context fill in. Its own rate: the training's dropout leaves it alone.
+    ngrams (List[int]): Sizes of the n-grams of characters in lower case to embed beside, which
+        know a misspelled word by what is left of it; may be empty. Recommended values: 3, 4, 5,
+        with "SHAPE" as the only one of `attrs`.
+    ngram_rows (int): Rows of the n-grams' hash table.
     cache_size (int): Words whose vectors are kept between batches at prediction.
     seed (int): Seed of the attributes' hashes and of the vectors' dropout.
     RETURNS (Model[List[Doc], List[Floats2d]]): The embed layer.
@@ -94,11 +102,11 @@ def build_char_cnn_v1(
         HashEmbed(width, nV, column=i, seed=seed + i + 1) for i, nV in enumerate(rows)
     ]
     vectors = Linear(nO=width) if include_static_vectors else None
-    nI = sum(filters) + width * (len(hashes) + include_static_vectors)
+    grams = embed_ngrams(width, ngram_rows, ngrams) if ngrams else None
+    nI = sum(filters) + width * (len(hashes) + include_static_vectors + bool(ngrams))
     mix = Maxout(width, nI, nP=3, normalize=True, dropout=0.0)
-    model = embed_words(
-        extract, mix_words(width, chars, hashes, vectors, mix), cache_size=cache_size
-    )
+    words = mix_words(width, chars, hashes, vectors, mix, ngrams=grams)
+    model = embed_words(extract, words, cache_size=cache_size)
     model.attrs["reads_masks"] = True
     model.attrs["architecture"] = "spacy-charlm.CharCNN.v1"
     model.attrs["settings"] = {
@@ -112,6 +120,8 @@ def build_char_cnn_v1(
         "rows": list(rows),
         "normalise": normalise,
         "include_static_vectors": include_static_vectors,
+        "ngrams": list(ngrams),
+        "ngram_rows": ngram_rows,
         "seed": seed,
     }
     return model

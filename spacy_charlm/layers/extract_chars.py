@@ -18,9 +18,8 @@ from thinc.util import to_numpy
 
 from ..errors import Errors
 from ..types import HIDDEN_CHAR, CharBatch, MaskedDocs
+from .spell_words import N_RESERVED, spell_words
 
-PADDING, WORD_START, WORD_END, MASK = range(4)
-N_RESERVED = 4
 MASKED_ID = np.uint64(2**64 - 1)  # what a masked word has in place of ORTH and of every attribute
 FORMS = ("none", "NFC", "NFKC")
 
@@ -178,16 +177,22 @@ def read_words(model: ExtractModel, words: WordBatch) -> CharBatch:
     RETURNS (CharBatch): Arrays on the layer's device.
     """
     ops: Any = model.ops
-    chars, char_lengths = _read_chars(
-        words, model.attrs["rows"], model.attrs["max_chars"], model.attrs["normalise"]
+    masked = words.ids[:, 0] == MASKED_ID
+    spelled = spell_words(
+        _read_texts(words, masked, model.attrs["normalise"]),
+        masked,
+        np.array([orth in words.texts for orth in words.ids[:, 0].tolist()], dtype=bool),
+        rows=model.attrs["rows"],
+        max_chars=model.attrs["max_chars"],
     )
     if model.attrs["include_static_vectors"]:
         vectors = _read_vectors(model, words)
     else:
         vectors = ops.alloc2f(len(words.keys), 0)
     return CharBatch(
-        chars=ops.asarray1i(chars),
-        char_lengths=ops.asarray1i(char_lengths),
+        chars=ops.asarray1i(spelled.chars),
+        lower_chars=ops.asarray1i(spelled.lower_chars),
+        char_lengths=ops.asarray1i(spelled.lengths),
         attrs=ops.asarray2i(words.ids[:, 1 : len(model.attrs["columns"])], dtype="uint64"),
         vectors=vectors,
         rows=ops.asarray1i(words.rows.astype("int32")),
@@ -227,33 +232,15 @@ def _hash_rows(ids: np.ndarray, flags: np.ndarray) -> np.ndarray:
     return keys
 
 
-def _read_chars(
-    words: WordBatch, nV: int, max_chars: int, form: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    masked = words.ids[:, 0] == MASKED_ID
+def _read_texts(words: WordBatch, masked: np.ndarray, form: Any) -> list[str]:
     strings: Any = words.vocab.strings if words.vocab is not None else {}
-    head, tail = max_chars - max_chars // 2, max_chars // 2
     texts = []
     for orth, is_masked in zip(words.ids[:, 0].tolist(), masked.tolist()):
-        text = "\0" if is_masked else words.texts.get(orth) or strings[orth]
+        text = "" if is_masked else words.texts.get(orth) or strings[orth]
         if form != "none" and not text.isascii():
             text = unicodedata.normalize(form, text)
-        texts.append(text if len(text) <= max_chars else text[:head] + text[-tail:])
-    inner = np.array([len(text) for text in texts], dtype="int32")
-    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4")
-    ends = np.cumsum(inner + 2)
-    starts = ends - inner - 2
-    chars = np.empty(len(codes) + 2 * len(texts), dtype="int32")
-    is_inner = np.ones(len(chars), dtype=bool)
-    is_inner[starts] = is_inner[ends - 1] = False
-    chars[starts], chars[ends - 1] = WORD_START, WORD_END
-    inner_chars = N_RESERVED + codes % (nV - N_RESERVED)
-    if words.texts:
-        respelled = [orth in words.texts for orth in words.ids[:, 0].tolist()]
-        inner_chars[np.repeat(respelled, inner) & (codes == ord(HIDDEN_CHAR))] = MASK
-    chars[is_inner] = inner_chars
-    chars[starts[masked] + 1] = MASK
-    return chars, inner + 2
+        texts.append(text)
+    return texts
 
 
 def _read_vectors(model: ExtractModel, words: WordBatch) -> Floats2d:

@@ -17,6 +17,8 @@ def mix_words(
     attrs: Sequence[Model[Ints2d, Floats2d]],
     vectors: Model[Floats2d, Floats2d] | None,
     mix: Model[Floats2d, Floats2d],
+    *,
+    ngrams: Model[Ragged, Floats2d] | None = None,
 ) -> MixModel:
     """Join what is known of each word and reduce it to the width of the word vectors.
 
@@ -25,6 +27,7 @@ def mix_words(
     attrs (Sequence[Model[Ints2d, Floats2d]]): From lexical attributes (nW, nA), one each.
     vectors (Optional[Model[Floats2d, Floats2d]]): From static vectors (nW, nM).
     mix (Model[Floats2d, Floats2d]): From all of them side by side to the output.
+    ngrams (Optional[Model[Ragged, Floats2d]]): From the characters of the words in lower case.
     RETURNS (Model[CharBatch, Floats2d]): The layer.
 
     Shapes: nW words -> (nW, nO)
@@ -32,13 +35,19 @@ def mix_words(
     layers: list[Model] = [chars, *attrs]
     if vectors is not None:
         layers.append(vectors)
+    if ngrams is not None:
+        layers.append(ngrams)
     return Model(
         "mix_words",
         forward,
         init=init,
         dims={"nO": nO},
         layers=[*layers, mix],
-        attrs={"n_attrs": len(attrs)},
+        attrs={
+            "n_attrs": len(attrs),
+            "reads_vectors": vectors is not None,
+            "reads_ngrams": ngrams is not None,
+        },
     )
 
 
@@ -75,5 +84,9 @@ def init(model: MixModel, X: CharBatch | None = None, Y: Floats2d | None = None)
 
 
 def _inputs(model: MixModel, batch: CharBatch) -> list:
-    chars = Ragged(batch.chars, batch.char_lengths)
-    return [chars, *[batch.attrs] * model.attrs["n_attrs"], batch.vectors]
+    inputs = [Ragged(batch.chars, batch.char_lengths), *[batch.attrs] * model.attrs["n_attrs"]]
+    if model.attrs["reads_vectors"]:
+        inputs.append(batch.vectors)
+    if model.attrs["reads_ngrams"]:
+        inputs.append(Ragged(batch.lower_chars, batch.char_lengths))
+    return inputs

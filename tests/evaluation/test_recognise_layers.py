@@ -35,6 +35,8 @@ CHAR_CNN = {
     "rows": [7],
     "normalise": "NFC",
     "include_static_vectors": False,
+    "ngrams": [2, 3],
+    "ngram_rows": 11,
     "seed": 3,
     "vectors_dropout": 0.0,
     "cache_size": 20000,

@@ -17,10 +17,12 @@ from thinc.api import HashEmbed, Linear, Maxout, Ragged
 from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
 from spacy_charlm.layers.conv_chars import conv_chars
 from spacy_charlm.layers.embed_chars import embed_chars
+from spacy_charlm.layers.embed_ngrams import embed_ngrams
 from spacy_charlm.layers.embed_words import embed_words
-from spacy_charlm.layers.extract_chars import MASK, WORD_END, WORD_START, extract_chars
+from spacy_charlm.layers.extract_chars import extract_chars
 from spacy_charlm.layers.mix_words import mix_words
 from spacy_charlm.layers.pool_rows import pool_rows
+from spacy_charlm.layers.spell_words import MASK, WORD_END, WORD_START
 from spacy_charlm.types import CharBatch, MaskedDocs
 
 WORDS = ["the", "cat", "saw", "The", "naïve", "encyclopaedia", "😀"]
@@ -74,6 +76,7 @@ def pack_words(ops, items):
     chars = pack_ids(ops, [chars for chars, _, _ in items])
     return CharBatch(
         chars=chars.dataXd,
+        lower_chars=chars.dataXd + 1,
         char_lengths=chars.lengths,
         attrs=ops.asarray(np.concatenate([np.zeros((0, 2), "uint64"), *[a for _, a, _ in items]])),
         vectors=ops.asarray2f(np.concatenate([np.zeros((0, 3)), *[v for _, _, v in items]])),
@@ -115,7 +118,8 @@ class Case:
 def make_mix():
     chars = embed_chars(3, 20, [conv_chars(4, 3, 3)])
     hashes = [HashEmbed(4, 6, column=i, seed=i + 1) for i in range(2)]
-    return mix_words(5, chars, hashes, Linear(2), Maxout(5, 14, nP=3, normalize=True))
+    mix = Maxout(5, 16, nP=3, normalize=True)
+    return mix_words(5, chars, hashes, Linear(2), mix, ngrams=embed_ngrams(2, 9, [2]))
 
 
 def make_embed():
@@ -139,6 +143,7 @@ CASES = {
         unpack_rows,
         6,
     ),
+    "embed_ngrams": Case(lambda: embed_ngrams(3, 7, [2, 3]), IDS, pack_ids, unpack_rows, 3),
     "mix_words": Case(make_mix, WORD_ROWS, pack_words, unpack_rows, 5),
     "extract_chars": Case(
         lambda: extract_chars(attrs=["NORM"], rows=40), DOCS, pack_docs, unpack_chars
@@ -147,6 +152,7 @@ CASES = {
     "char_cnn": char_cnn_case(),
     "char_cnn-no-attrs": char_cnn_case(attrs=[], rows=[]),
     "char_cnn-vectors": char_cnn_case(include_static_vectors=True),
+    "char_cnn-ngrams": char_cnn_case(ngrams=[3, 4], ngram_rows=11, attrs=["SHAPE"], rows=[5]),
     "char_cnn-nfkc": char_cnn_case(normalise="NFKC", max_chars=5),
     "char_cnn-windows": char_cnn_case(windows=[1, 3, 7], filters=[2, 2, 3]),
 }
@@ -171,7 +177,7 @@ def arrays_of(X):
     if isinstance(X, Ragged):
         return [X.data, X.lengths]
     if isinstance(X, CharBatch):
-        return [X.chars, X.char_lengths, X.attrs, X.vectors, X.rows]
+        return [X.chars, X.lower_chars, X.char_lengths, X.attrs, X.vectors, X.rows]
     return [x for x in X if not isinstance(x, Doc)] if isinstance(X, list) else [X]
 
 
@@ -358,6 +364,14 @@ def test_extract_chars_normalises(form):
     assert ligature == [[spell("fin" if form == "NFKC" else "ﬁn")]]
 
 
+def test_extract_chars_reads_lower_case_beside():
+    model = extract_chars(rows=2**21)
+    batch = model.predict([make_doc("Ab", "ÀÉ", "İ", "\U00010400")])
+    ends = np.cumsum(batch.char_lengths)[:-1]
+    words = [np.split(batch.lower_chars, ends)[row].tolist() for row in batch.rows]
+    assert words == [spell(text) for text in ("ab", "àé", "İ", "\U00010400")]
+
+
 WEIRD = {
     "spaces": [" ", "\n\n", "\t", "\u2003"],
     "long": ["x" * 100_000],
@@ -478,6 +492,8 @@ WRONG = [
     ({"max_chars": 1}, "E403.*max_chars = 1"),
     ({"char_rows": 4}, "E403.*char_rows = 4"),
     ({"vectors_dropout": 1.1}, "E404.*1.1"),
+    ({"ngrams": [3, 0]}, r"E408.*\[3, 0\]"),
+    ({"ngrams": [3], "ngram_rows": 0}, "E408.*ngram_rows = 0"),
 ]
 
 

@@ -1,0 +1,131 @@
+"""Sum the vectors of a word's hashed character n-grams."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+from thinc.api import Model, uniform_init
+from thinc.types import Floats2d, Ints1d, Ints2d, Ragged
+
+from ..errors import Errors
+
+NgramModel = Model[Ragged, Floats2d]
+
+N_HASHES = 2  # rows of the table per n-gram: two n-grams that share one still differ
+# Odd numbers of many bits, to multiply and mix 64-bit hashes with: those of SplitMix64 and of FNV.
+PRIME = np.uint64(0x100000001B3)
+STEP = np.uint64(0x9E3779B97F4A7C15)
+MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+MIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+def embed_ngrams(nO: int, nV: int, sizes: Sequence[int]) -> NgramModel:
+    """Look up the n-grams of each word, its start and end among them, and the word as a whole.
+
+    A table remembers more words than filters can tell apart, and a misspelled word keeps most of
+    its n-grams, where a hash of the whole word keeps nothing. Bojanowski et al., "Enriching Word
+    Vectors with Subword Information" (2017); hashed into a small table as by floret.
+
+    nO (int): Width of the output and of the table.
+    nV (int): Rows of the table. Recommended values: 10000 to 50000.
+    sizes (Sequence[int]): Characters of the n-grams. Recommended values: 3, 4, 5.
+    RETURNS (Model[Ragged, Floats2d]): The layer.
+    RAISES (ValueError): If a size or the number of rows is below 1.
+
+    Shapes: characters (nC,) of nW words -> words (nW, nO), sums divided by the root of their number
+    """
+    if min(sizes, default=0) < 1 or nV < 1:
+        raise ValueError(Errors.E408.format(sizes=list(sizes), rows=nV))
+    return Model(
+        "embed_ngrams",
+        forward,
+        init=init,
+        dims={"nO": nO, "nV": nV},
+        params={"E": None},
+        attrs={"sizes": list(sizes)},
+    )
+
+
+def forward(
+    model: NgramModel, Xr: Ragged, is_train: bool
+) -> tuple[Floats2d, Callable[[Floats2d], Ragged]]:
+    """Gather the rows of each n-gram and add them up, word by word."""
+    ops: Any = model.ops
+    E: Any = model.get_param("E")
+    chars, lengths = cast(Ints1d, Xr.dataXd), Xr.lengths
+    rows, counts = find_ngrams(ops, chars, lengths, model.attrs["sizes"], len(E))
+    if not len(rows):
+        return ops.alloc2f(len(lengths), E.shape[1], dtype=E.dtype), lambda dY: Xr
+    scale = ops.xp.maximum(counts, 1).astype(E.dtype).reshape(-1, 1) ** -0.5
+    Y = ops.reduce_sum(ops.gather_add(E, rows), counts) * scale
+
+    def backprop(dY: Floats2d) -> Ragged:
+        d_ngrams = ops.backprop_reduce_sum(dY * scale, counts)
+        dE = ops.alloc2f(*E.shape, dtype=E.dtype)
+        for i in range(N_HASHES):
+            ops.scatter_add(dE, ops.xp.ascontiguousarray(rows[:, i]), d_ngrams)
+        model.inc_grad("E", dE)
+        return Ragged(ops.alloc1i(len(chars)), lengths)
+
+    return Y, backprop
+
+
+def init(model: NgramModel, X: Ragged | None = None, Y: Floats2d | None = None) -> None:
+    """Draw the table, row by row as thinc's HashEmbed does."""
+    model.set_param("E", uniform_init(model.ops, (model.get_dim("nV"), model.get_dim("nO"))))
+
+
+def find_ngrams(
+    ops: Any, chars: Ints1d, lengths: Ints1d, sizes: Sequence[int], nV: int
+) -> tuple[Ints2d, Ints1d]:
+    """Hash the n-grams of each word.
+
+    ops (Ops): The backend.
+    chars (Ints1d): Characters, int32 (nC,), word after word.
+    lengths (Ints1d): Characters per word, int32 (nW,).
+    sizes (Sequence[int]): Characters of the n-grams; a word that is shorter has none of that size.
+    nV (int): Rows of the table.
+    RETURNS (Tuple[Ints2d, Ints1d]): Rows of each n-gram, int32 (nG, N_HASHES), word after word, of
+        each word first the word itself; n-grams per word, int32 (nW,).
+    """
+    xp: Any = ops.xp
+    nC = len(chars)
+    codes: Any = chars.astype("uint64")
+    ends: Any = xp.cumsum(lengths)
+    starts = ends - lengths
+    words = xp.searchsorted(ends, xp.arange(nC), side="right")
+    place = xp.arange(nC) - starts[words]  # within the word
+    keys = xp.zeros((nC, 1 + len(sizes)), dtype="uint64")  # of what begins at each character
+    exists = xp.zeros(keys.shape, dtype=bool)
+    # The word itself: a sum of what each character says at its place, of numbers that wrap.
+    summed = _sum_up(xp, _mix(codes * STEP + place.astype("uint64") * MIX_2))
+    filled = ends > starts
+    keys[starts[filled], 0] = (summed[ends] - summed[starts])[filled]
+    exists[starts[filled], 0] = True
+    key = xp.zeros(nC, dtype="uint64")
+    for n in range(1, max(sizes) + 1):
+        reach = max(nC - n + 1, 0)
+        key[:reach] ^= codes[nC - reach :]
+        key *= PRIME
+        for column in [1 + i for i, size in enumerate(sizes) if size == n]:
+            keys[:, column] = key
+            exists[:, column] = place + n <= (ends - starts)[words]
+    keys = _mix(keys[exists])
+    halves = (keys & np.uint64(0xFFFFFFFF), keys >> np.uint64(32))
+    rows = xp.stack([half % np.uint64(nV) for half in halves], axis=1)
+    numbers = _sum_up(xp, exists.sum(axis=1))
+    return rows.astype("int32"), (numbers[ends] - numbers[starts]).astype("int32")
+
+
+def _sum_up(xp: Any, values: Any) -> Any:
+    """Sums of the first 0, 1, 2, ... values."""
+    sums = xp.zeros(len(values) + 1, dtype=values.dtype)
+    xp.cumsum(values, out=sums[1:])
+    return sums
+
+
+def _mix(keys: Any) -> Any:
+    """Spread every bit of 64-bit numbers over all of them: Steele et al., SplitMix64 (2014)."""
+    keys = (keys ^ (keys >> np.uint64(30))) * MIX_1
+    keys = (keys ^ (keys >> np.uint64(27))) * MIX_2
+    return keys ^ (keys >> np.uint64(31))
