@@ -1,4 +1,4 @@
-"""Write copies of configs with another embed layer: one of spaCy's own, or that of another config.
+"""Write copies of configs in which the tok2vec's embed layer is one of spaCy's own.
 
 Everything else stays as it is, so that the two columns of a table differ in the embed layer only.
 """
@@ -25,18 +25,13 @@ def main(
     attrs: Annotated[str, typer.Option(help="Attributes, by commas")] = "NORM,PREFIX,SUFFIX,SHAPE",
     rows: Annotated[str, typer.Option(help="Table rows, by commas")] = "5000,1000,2500,2500",
     embed: Annotated[Embed, typer.Option(help="spaCy's embed layer")] = Embed.hash,
-    like: Annotated[
-        Path | None, typer.Option(help="Config whose embed layer is taken instead", exists=True)
-    ] = None,
 ) -> None:
     """Swap the block [components.tok2vec.model.embed]."""
     for path in configs:
         config = load_config(path)
         model: dict[str, Any] = config["components"]["tok2vec"]["model"]
         width = model["embed"]["width"]
-        if like is not None:
-            model["embed"] = load_config(like)["components"]["tok2vec"]["model"]["embed"]
-        elif embed is Embed.characters:
+        if embed is Embed.characters:
             model["embed"] = {
                 "@architectures": "spacy.CharacterEmbed.v2",
                 "width": width,
@@ -57,7 +52,7 @@ def main(
         target = output / path.parent.name / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         config.to_disk(target)
-        msg.good(f"{path} with the embed layer of {like or embed.value}: {target}")
+        msg.good(f"{path} with {embed.value}: {target}")
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ class TinyPretraining:
             f"{embed}.filters": [4],
             f"{embed}.char_width": 4,
             f"{embed}.char_rows": 100,
-            f"{embed}.rows": [50, 20],
+            f"{embed}.ngram_rows": 50,
             "components.tok2vec.model.encode.depth": 1,
             "pretraining.objective.hidden_size": 8,
             "pretraining.batcher.size": 40,

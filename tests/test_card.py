@@ -16,6 +16,7 @@ SMALL = {
     "char_rows": 40,
     "attrs": ["NORM", "SHAPE"],
     "rows": [7, 5],
+    "ngram_rows": 11,
 }
 DOCS = [Doc(Vocab(), words=["a", "cat"])]
 

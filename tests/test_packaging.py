@@ -19,7 +19,12 @@ from thinc.api import get_current_ops, set_current_ops
 ROOT = Path(__file__).parents[1]
 VERSION = importlib.metadata.version("spacy-charlm")
 TEXT = "Nobody likes the rain of Leeds!"
-EMBED = {"@architectures": "spacy-charlm.CharCNN.v1", "width": 16, "filters": [8, 8]}
+EMBED = {
+    "@architectures": "spacy-charlm.CharCNN.v1",
+    "width": 16,
+    "filters": [8, 8],
+    "ngram_rows": 50,
+}
 PLAIN_EMBED = {
     "@architectures": "spacy.MultiHashEmbed.v2",
     "width": 16,

@@ -20,27 +20,28 @@ def build_char_cnn_v1(
     char_width: int = 32,
     char_rows: int = 1000,
     max_chars: int = 32,
-    attrs: list[str] = ["NORM", "SHAPE"],  # noqa: B006
-    rows: list[int] = [10000, 500],  # noqa: B006
+    attrs: list[str] = ["SHAPE"],  # noqa: B006
+    rows: list[int] = [500],  # noqa: B006
     normalise: str = "none",
     include_static_vectors: bool = False,
     vectors_dropout: float = 0.0,
-    ngrams: list[int] = [],  # noqa: B006
+    ngrams: list[int] = [3, 4, 5],  # noqa: B006
     ngram_rows: int = 20000,
     cache_size: int = 20000,
     seed: int = 0,
 ) -> Tok2Vec:
-    """Build word vectors from characters, hash-embedded attributes and static vectors.
+    """Build word vectors from characters, their n-grams, lexical attributes and static vectors.
 
     Each distinct word of a batch is read once: convolutions of several windows over its
-    characters, the maximum of each filter over the word, beside it the hashed attributes and,
-    where they are asked for, the sum of the word's hashed n-grams of characters, all mixed by a
-    maxout layer with layer normalisation. A word of any length is seen by each filter as a whole
-    (receptive field: `max_chars` characters). With the defaults and width 96 the layer has 1.19
-    million parameters, of which the attributes' tables are 1.01.
+    characters, the maximum of each filter over the word, beside it the sum of the vectors of its
+    hashed n-grams of characters and of itself, and the hashed attributes, all mixed by a maxout
+    layer with layer normalisation. A word of any length is seen by each filter as a whole
+    (receptive field: `max_chars` characters). With the defaults and width 96 the layer has 2.15
+    million parameters, of which the n-grams' table is 1.92.
 
-    After Kim et al., "Character-Aware Neural Language Models" (2016), with hashed attributes
-    beside the characters as in spaCy's MultiHashEmbed, and maxout in place of highway layers.
+    After Kim et al., "Character-Aware Neural Language Models" (2016), with maxout in place of
+    highway layers; n-grams after Bojanowski et al., "Enriching Word Vectors with Subword
+    Information" (2017); hashed attributes as in spaCy's MultiHashEmbed.
 
     width (int): Width of the output and of the attributes' tables. Recommended values: 96 to 300.
     windows (List[int]): Characters that the filters of each convolution see, odd numbers.
@@ -55,10 +56,9 @@ def build_char_cnn_v1(
     include_static_vectors (bool): Whether to read the vocab's vectors beside the characters.
     vectors_dropout (float): Share of tokens whose whole static vector is hidden in training, so
         that characters and context fill in. Its own rate: the training's dropout leaves it alone.
-    ngrams (List[int]): Sizes of the n-grams of characters in lower case to embed beside, which
-        know a misspelled word by what is left of it; may be empty. Recommended values: 3, 4, 5,
-        with "SHAPE" as the only one of `attrs`.
-    ngram_rows (int): Rows of the n-grams' hash table.
+    ngrams (List[int]): Sizes of the n-grams of characters, in lower case. They know a word as
+        its hashed NORM would, and a misspelled one by what is left of it. May be empty.
+    ngram_rows (int): Rows of the n-grams' hash table. Recommended values: 10000 to 50000.
     cache_size (int): Words whose vectors are kept between batches at prediction.
     seed (int): Seed of the attributes' hashes and of the vectors' dropout.
     RETURNS (Model[List[Doc], List[Floats2d]]): The embed layer.

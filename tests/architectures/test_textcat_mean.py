@@ -12,7 +12,8 @@ EMBED = {
     "width": 16,
     "windows": [3],
     "filters": [8],
-    "rows": [50, 20],
+    "rows": [20],
+    "ngram_rows": 50,
 }
 ENCODE = {
     "@architectures": "spacy.MaxoutWindowEncoder.v2",

@@ -8,12 +8,12 @@ from spacy_charlm.cli import app
 from spacy_charlm.evaluation.load_tok2vec import load_tok2vec
 
 CONFIG = Path(__file__).parents[2] / "configs" / "pretrain" / "cosine.cfg"
-ROWS = ["--components.tok2vec.model.embed.rows", "[9,5]"]
+ROWS = ["--components.tok2vec.model.embed.ngram_rows", "9"]
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    config = load_config(CONFIG, overrides={ROWS[0][2:]: [9, 5]}, interpolate=True)
+    config = load_config(CONFIG, overrides={ROWS[0][2:]: 9}, interpolate=True)
     path = tmp_path_factory.mktemp("inspect") / "model-last.bin"
     path.write_bytes(load_tok2vec(config)[1].to_bytes())
     return path
@@ -30,7 +30,7 @@ def test_inspect_prints_the_block(weights):
     assert '[components.tok2vec.model.embed]\n@architectures = "spacy-charlm.CharCNN.v1"' in (
         result.output
     )
-    assert "rows = [9, 5]" in result.output
+    assert "ngram_rows = 9" in result.output
 
 
 def test_inspect_compares_with_a_config(weights):
@@ -39,7 +39,7 @@ def test_inspect_compares_with_a_config(weights):
     assert "model-last.bin fits" in result.output
     result = run(weights, CONFIG)
     assert result.exit_code == 1
-    assert "nV: weights 9, config 10000" in result.output and "does not fit" in result.output
+    assert "nV: weights 9, config 20000" in result.output and "does not fit" in result.output
 
 
 def test_inspect_of_something_else(tmp_path):

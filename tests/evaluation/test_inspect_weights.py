@@ -7,7 +7,7 @@ from thinc.api import Config
 from spacy_charlm.card import CARD_ATTR, complete_card, write_card
 from spacy_charlm.evaluation.inspect_weights import inspect_weights
 
-EMBED = {"@architectures": "spacy-charlm.CharCNN.v1", "width": 4, "char_rows": 40, "rows": [9, 5]}
+EMBED = {"@architectures": "spacy-charlm.CharCNN.v1", "width": 4, "char_rows": 40, "ngram_rows": 9}
 ENCODE = {
     "@architectures": "spacy.MaxoutWindowEncoder.v2",
     "width": 4,
@@ -77,17 +77,17 @@ def test_inspect_weights_takes_the_block_of_the_card(tmp_path, layer, section):
 
 def test_inspect_weights_says_where_the_card_is_wrong(tmp_path):
     config = make_config()
-    config["components"]["words"]["model"] = {**BLOCK, "embed": {**EMBED, "rows": [9, 6]}}
+    config["components"]["words"]["model"] = {**BLOCK, "embed": {**EMBED, "ngram_rows": 6}}
     path, _ = write_weights(tmp_path / "x.bin", config=config)
-    assert any("embed.rows: weights [9, 5]" in note for note in inspect_weights(path).notes)
+    assert any("embed.ngram_rows: weights 9" in note for note in inspect_weights(path).notes)
 
 
 def test_inspect_weights_compares_with_a_config(tmp_path):
     path, _ = write_weights(tmp_path / "x.bin", words=3)
     config = Config({name: make_config()[name] for name in ("nlp", "components")})
     assert inspect_weights(path, config, "words").differences == []
-    config["components"]["words"]["model"]["embed"]["rows"] = [9, 7]
-    line = "embed.rows: weights [9, 5], config [9, 7]"
+    config["components"]["words"]["model"]["embed"]["ngram_rows"] = 7
+    line = "embed.ngram_rows: weights 9, config 7"
     assert inspect_weights(path, config, "words").differences[0] == line
 
 

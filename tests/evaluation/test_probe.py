@@ -23,7 +23,7 @@ from spacy_charlm.evaluation.probe import PRETRAINED, RANDOM, _draw, _split, pro
 from spacy_charlm.evaluation.text_vectors import encode_by_tok2vec, encode_items
 
 CONFIG = Path(__file__).parents[2] / "configs" / "pretrain" / "cosine.cfg"
-SMALL = {"filters": [8, 8], "rows": [200, 50], "char_width": 8}
+SMALL = {"filters": [8, 8], "rows": [50], "ngram_rows": 200, "char_width": 8}
 GOOD, BAD, OTHER = ["fine", "great"], ["poor", "awful"], ["film", "plot", "the", "a", "was"]
 
 

@@ -39,7 +39,10 @@ SMALL = {
     "filters": [3, 2],
     "char_width": 3,
     "char_rows": 40,
+    "attrs": ["NORM", "SHAPE"],
     "rows": [7, 5],
+    "ngrams": [3, 4],
+    "ngram_rows": 11,
 }
 RNG = np.random.default_rng(0)
 
@@ -152,7 +155,7 @@ CASES = {
     "char_cnn": char_cnn_case(),
     "char_cnn-no-attrs": char_cnn_case(attrs=[], rows=[]),
     "char_cnn-vectors": char_cnn_case(include_static_vectors=True),
-    "char_cnn-ngrams": char_cnn_case(ngrams=[3, 4], ngram_rows=11, attrs=["SHAPE"], rows=[5]),
+    "char_cnn-no-ngrams": char_cnn_case(ngrams=[]),
     "char_cnn-nfkc": char_cnn_case(normalise="NFKC", max_chars=5),
     "char_cnn-windows": char_cnn_case(windows=[1, 3, 7], filters=[2, 2, 3]),
 }

@@ -20,7 +20,10 @@ SMALL = {
     "filters": [3],
     "char_width": 3,
     "char_rows": 300,
+    "attrs": ["NORM", "SHAPE"],
     "rows": [7, 5],
+    "ngrams": [3, 4],
+    "ngram_rows": 11,
 }
 VOCAB = Vocab()
 DOCS = [Doc(VOCAB, words=words) for words in (["a", "cat", "a"], [], ["The", "cat"])]

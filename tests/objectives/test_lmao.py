@@ -92,7 +92,7 @@ class GivenMasking:
 
 def make_ours():
     embed = build_char_cnn_v1(
-        4, windows=[3], filters=[3], char_width=3, char_rows=40, rows=[20, 9], seed=1
+        4, windows=[3], filters=[3], char_width=3, char_rows=40, rows=[9], ngram_rows=20, seed=1
     )
     return build_Tok2Vec_model(embed, MaxoutWindowEncoder(4, 1, 3, 1))
 
@@ -347,7 +347,7 @@ SMALL = {
     "components.tok2vec.model.embed.filters": [4],
     "components.tok2vec.model.embed.char_width": 4,
     "components.tok2vec.model.embed.char_rows": 100,
-    "components.tok2vec.model.embed.rows": [50, 20],
+    "components.tok2vec.model.embed.ngram_rows": 50,
     "components.tok2vec.model.encode.depth": 1,
 }
 

@@ -64,7 +64,7 @@ def make_parts(**more):
 def make_tok2vec():
     fix_random_seed(0)
     embed = build_char_cnn_v1(
-        4, windows=[3], filters=[3], char_width=3, char_rows=40, rows=[20, 9], seed=1
+        4, windows=[3], filters=[3], char_width=3, char_rows=40, rows=[9], ngram_rows=20, seed=1
     )
     tok2vec = build_Tok2Vec_model(embed, MaxoutWindowEncoder(4, 1, 3, 1))
     tok2vec.initialize(X=DOCS)

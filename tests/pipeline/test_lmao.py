@@ -19,6 +19,7 @@ CHAR_CNN = {
     "char_rows": 100,
     "attrs": [],
     "rows": [],
+    "ngram_rows": 50,
 }
 HASH = {
     "@architectures": "spacy.MultiHashEmbed.v2",

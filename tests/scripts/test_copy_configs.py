@@ -58,13 +58,3 @@ def test_swap_embed_keeps_the_encoder(embed, rows, tmp_path):
     assert tok2vec["embed"]["@architectures"].startswith(f"spacy.{embed}.")
     assert tok2vec["encode"] == before["components"]["tok2vec"]["model"]["encode"]
     assert load(tmp_path / "train" / "ner.cfg").pipe_names == ["tok2vec", "ner"]
-
-
-def test_swap_embed_takes_the_layer_of_another_config(tmp_path):
-    like = "configs/pretrain/denoising.cfg"
-    run("swap_embed.py", tmp_path, "configs/train/ner.cfg", "--like", like)
-    expected = load_config(ROOT / "configs/train/ner.cfg")
-    own = load_config(ROOT / like)["components"]["tok2vec"]["model"]["embed"]
-    assert own != expected["components"]["tok2vec"]["model"]["embed"]
-    expected["components"]["tok2vec"]["model"]["embed"] = own
-    assert load_config(tmp_path / "train" / "ner.cfg") == expected

@@ -24,7 +24,7 @@ SMALL = {
     "corpora.pretrain.buffer_size": 20,
     "components.tok2vec.model.embed.width": 12,
     "components.tok2vec.model.embed.filters": [6, 6],
-    "components.tok2vec.model.embed.rows": [60, 20],
+    "components.tok2vec.model.embed.ngram_rows": 60,
     "components.tok2vec.model.encode.depth": 1,
     "charlm.block_size": 400,
     "charlm.accumulate_gradient": 4,

@@ -18,7 +18,9 @@ EMBED = {
     "filters": [3],
     "char_width": 3,
     "char_rows": 40,
+    "attrs": ["NORM", "SHAPE"],
     "rows": [7, 5],
+    "ngram_rows": 11,
 }
 SPACYS = {
     "@architectures": "spacy.MultiHashEmbed.v2",
