@@ -13,9 +13,12 @@ def words_cli(
     limit: Annotated[int, typer.Option(help="Texts at most; 0 for all")] = 1_000,
     rate: Annotated[float, typer.Option(help="Share of the words to hide")] = 0.15,
     seed: Annotated[int, typer.Option(help="Which words are hidden")] = 0,
+    misspellings: Annotated[
+        Path | None, typer.Option(help="Score suggestions for these: misspelling TAB correct word")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Write the scores there, as JSON")] = None,
 ) -> None:
-    """Hide words of held-out texts, and score how well the pipeline finds them.
+    """Hide words of held-out texts, and score how well the pipeline finds them; correct spellings.
 
     Every word of the component's table is a candidate. The perplexity is that of a softmax of the
     cosines, its temperature fitted on every other text; a table of n words that knew nothing would
@@ -28,6 +31,7 @@ def words_cli(
 
     from ..errors import Errors
     from ..evaluation.masked_words import score_masked_words
+    from ..evaluation.suggestions import score_suggestions
     from ..pipeline.lmfao import CharlmLMFAO
     from ..training.show_progress import ShowProgress
     from ..training.text_corpus import create_text_corpus_v1
@@ -48,6 +52,11 @@ def words_cli(
             show=lambda words: bar.update(words / max(1, n_words), words),
         )
         bar.close(done=True)
+        suggested = []
+        if misspellings is not None:
+            bar = ShowProgress("Spelling")
+            suggested = score_suggestions(component, misspellings, bar.update)
+            bar.close(done=True)
     except (ValueError, OSError) as err:
         msg.fail("The words cannot be scored.", str(err), exits=1)
     msg.divider("masked words")
@@ -72,7 +81,19 @@ def words_cli(
         f"{found.candidates:,} candidates; {found.no_target:.1%} of the masked words are none of "
         f"them and do not count; temperature {found.temperature:.3f}"
     )
+    if suggested:
+        msg.divider("suggestions for misspelled words")
+        msg.table(
+            [
+                (s.band, f"{s.words:,}", f"{s.p_at_1:.1%}", f"{s.p_at_10:.1%}", f"{s.mrr:.3f}")
+                for s in suggested
+            ],
+            header=("place of the word", "misspelled", "P@1", "P@10", "MRR"),
+            divider=True,
+            aligns=("l", *"rrrr"),
+        )
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-        srsly.write_json(output, asdict(found))
+        content = {**asdict(found), "suggestions": [asdict(score) for score in suggested]}
+        srsly.write_json(output, content)
         msg.good(f"Wrote the scores to {output}")

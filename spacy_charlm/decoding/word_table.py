@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import srsly
-from thinc.api import Ops
+from thinc.api import NumpyOps, Ops
+from thinc.util import to_numpy
 
-from .neighbours import Neighbours, best_words
+from .neighbours import Neighbours, best_words, normalise
+from .spellings import Spellings
 
 WORDS, VECTORS, INDEX = "words.msg", "vectors.npy", "words.usearch"
+NUMPY = NumpyOps()
 N_TYPICAL = 20_000  # frequent words, as typical queries of CSLS
 
 # Words and their scores, the best first.
@@ -34,6 +37,7 @@ class WordTable:
         self._approximate = approximate
         self._rows: Any = None  # made when it is first needed
         self._hubness: Any = None
+        self._spellings: Spellings | None = None
 
     def search(self, vectors: Any, k: int, ops: Ops) -> list[Scored]:
         """Find the nearest words.
@@ -50,6 +54,26 @@ class WordTable:
             found = rows.search(vectors, k)
         return best_words(self.words, found, rows.ops)
 
+    def suggest(self, word: str, vector: Any, k: int, ops: Ops) -> Scored:
+        """Find the words that a misspelled one may be meant to be.
+
+        word (str): As it is written.
+        vector (Floats2d): What was predicted for it, (1, nO).
+        k (int): Words at most.
+        ops (Ops): The backend of the search by vector, where no word is spelled alike.
+        RETURNS (List[Tuple[str, float]]): Words with their cosines, from which the edits have been
+            taken: see `Spellings`. The best first.
+        """
+        if self._spellings is None:
+            self._spellings = Spellings(self.words)
+        rows, cost = self._spellings.find(word)
+        if not len(rows):
+            return self.search(vector, k, ops)[0]
+        near = normalise(NUMPY, self.values[rows].astype("float32"))
+        scores = near @ normalise(NUMPY, to_numpy(vector))[0] - cost
+        best = np.argsort(-scores, kind="stable")[:k]
+        return [(self.words[rows[i]], float(scores[i])) for i in best.tolist()]
+
     def to_bytes(self) -> bytes:
         """Save words and vectors."""
         shape, data = list(self.values.shape), self.values.tobytes()
@@ -60,7 +84,7 @@ class WordTable:
         content = srsly.msgpack_loads(data)
         self.words = content["words"]
         self.values = np.frombuffer(content["data"], dtype="float16").reshape(content["shape"])
-        self._rows = None
+        self._rows = self._spellings = None
         return self
 
     def to_disk(self, folder: Path) -> None:
@@ -74,7 +98,7 @@ class WordTable:
         """Load them; vectors and index are mapped into memory."""
         self.words = srsly.read_msgpack(folder / WORDS)
         self.values = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
-        self._rows = None
+        self._rows = self._spellings = None
         if self._approximate and (folder / INDEX).exists():
             from .neighbour_index import NeighbourIndex
 

@@ -138,14 +138,22 @@ class CharlmLMFAO(Pipe):
         vectors = self.predict(MaskedDocs([doc], hidden, np.arange(len(doc))))
         return self._search(vectors[np.flatnonzero(hidden).tolist()], k)
 
-    def suggest(self, word: str, k: int | None = None) -> Scored:
-        """Name the words that a word without a vector may be meant to be.
+    def suggest(self, word: str | Token, k: int | None = None) -> Scored:
+        """Name the words that a misspelled word may be meant to be.
 
-        word (str): The word, alone.
+        word (Union[str, Token]): The word alone, or a token, which is read in its text.
         k (Optional[int]): How many words; None for the component's own number.
-        RETURNS (List[Tuple[str, float]]): Words and cosines, the best first.
+        RETURNS (List[Tuple[str, float]]): Words that are spelled alike, with their cosines less
+            what the edits cost, the best first; if there are none, the nearest by their cosines.
         """
-        return self._search(self.predict([Doc(self.vocab, words=[word])]), k)[0]
+        if isinstance(word, Token):
+            doc, place = word.doc, word.i
+        else:
+            doc, place = Doc(self.vocab, words=[word]), 0
+        vector = self.predict([doc])[place : place + 1]
+        assert self._head is not None  # or `predict` has said so
+        k = self._k if k is None else k
+        return self._table.suggest(doc[place].text, vector, k, self._head.ops)
 
     def predict(self, docs: list[Doc]) -> Any:
         """Predict the vectors of tokens, hidden ones too.

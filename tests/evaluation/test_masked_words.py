@@ -121,9 +121,14 @@ def test_words_cli_scores_an_assembled_pipeline(tiny):
     nlp.get_pipe("tok2vec").model.from_bytes((tiny.folder / "out" / BEST).read_bytes())
     assert nlp.get_pipe("tok2vec").model.to_bytes() == before
 
-    result = run(pipeline, tiny.folder / "dev.txt", "--rate", 0.5, "--output", output)
+    spelled = tiny.folder / "misspellings.tsv"
+    spelled.write_text("".join(f"{word}x\t{word}\n" for word in tiny.WORDS), encoding="utf8")
+    options = ["--rate", 0.5, "--misspellings", spelled, "--output", output]
+    result = run(pipeline, tiny.folder / "dev.txt", *options)
     assert result.exit_code == 0, result.output
     assert "14 candidates" in result.output and "perplexity" in result.output
+    suggestions = srsly.read_json(output)["suggestions"]
+    assert suggestions[0]["words"] > 0 and suggestions[0]["p_at_10"] > 0.5
     scores = srsly.read_json(output)["scores"]
     assert scores[0]["band"] == "all" and scores[0]["words"] > 20
     assert 1 <= scores[0]["perplexity"] < 20 and 0 <= scores[0]["p_at_1"] <= 1

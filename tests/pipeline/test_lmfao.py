@@ -4,6 +4,7 @@ import spacy
 from numpy.testing import assert_allclose
 from spacy.util import load_model_from_config
 
+from spacy_charlm.decoding.spellings import Spellings
 from spacy_charlm.objectives.heads import load_head, vectors_head
 from spacy_charlm.training.pretrain import HEADS, LAST
 
@@ -92,8 +93,33 @@ def test_charlm_lmfao_keeps_the_text_around_a_mask(pretrained, text):
 
 def test_charlm_lmfao_suggests_words(pretrained):
     pipe = make_nlp(pretrained).get_pipe("charlm_lmfao")
-    found = pipe.suggest("caat", k=3)
-    assert len(found) == 3 and all(-1.001 <= score <= 1.001 for _, score in found)
+    found = pipe.suggest("Caat", k=3)
+    assert found[0][0] == "cat" and -1 - 4 / 4 <= found[0][1] <= 1
+    assert [score for _, score in found] == sorted((s for _, s in found), reverse=True)
+    assert {"dog", "slept"}.isdisjoint(word for word, _ in found)  # spelled otherwise
+    far = pipe.suggest("xxxxxxxxxxxxxxxxxxx", k=3)  # of nothing alike: by the vector alone
+    assert len(far) == 3 and all(-1.001 <= score <= 1.001 for _, score in far)
+
+
+def test_charlm_lmfao_suggests_for_a_token_in_its_text(pretrained):
+    nlp = make_nlp(pretrained)
+    pipe, doc = nlp.get_pipe("charlm_lmfao"), nlp.make_doc("the caat slept")
+    found, alone = pipe.suggest(doc[1], k=3), pipe.suggest("caat", k=3)
+    assert {word for word, _ in found} == {word for word, _ in alone}
+    assert found != alone  # the neighbours count
+
+
+def test_spellings_counts_edits():
+    spellings = Spellings(["the", "Cat", "cart", "separately", ""])
+
+    def found(word):
+        rows, cost = spellings.find(word)
+        places = 0.1 * np.log10(rows + 1)
+        return dict(zip(rows.tolist(), np.round(cost - places, 6).tolist()))
+
+    assert found("cat") == {1: 0.0, 2: round(4 / 3, 6)}
+    assert found("seperatly") == {3: round(4 * 2 / 9, 6)}
+    assert found("xxxxxxxxx") == {}
 
 
 @pytest.mark.parametrize("search", ["exact", "csls", "approximate"])
