@@ -95,25 +95,23 @@ def find_ngrams(
     starts = ends - lengths
     words = xp.searchsorted(ends, xp.arange(nC), side="right")
     place = xp.arange(nC) - starts[words]  # within the word
-    keys = xp.zeros((nC, 1 + len(sizes)), dtype="uint64")  # of what begins at each character
-    exists = xp.zeros(keys.shape, dtype=bool)
     # The word itself: a sum of what each character says at its place, of numbers that wrap.
     summed = _sum_up(xp, _mix(codes * STEP + place.astype("uint64") * MIX_2))
-    filled = ends > starts
-    keys[starts[filled], 0] = (summed[ends] - summed[starts])[filled]
-    exists[starts[filled], 0] = True
+    ngrams = {}  # by size: keys of those that begin at each character, and whether there is one
     key = xp.zeros(nC, dtype="uint64")
     for n in range(1, max(sizes) + 1):
         reach = max(nC - n + 1, 0)
         key[:reach] ^= codes[nC - reach :]
         key *= PRIME
-        for column in [1 + i for i, size in enumerate(sizes) if size == n]:
-            keys[:, column] = key
-            exists[:, column] = place + n <= (ends - starts)[words]
-    keys = _mix(keys[exists])
+        if n in sizes:
+            ngrams[n] = key.copy(), place + n <= lengths[words]
+    whole = (summed[ends] - summed[starts])[words], place == 0
+    columns, exist = zip(whole, *[ngrams[n] for n in sizes])
+    exist = xp.stack(exist, axis=1)
+    keys = _mix(xp.stack(columns, axis=1)[exist])
     halves = (keys & np.uint64(0xFFFFFFFF), keys >> np.uint64(32))
     rows = xp.stack([half % np.uint64(nV) for half in halves], axis=1)
-    numbers = _sum_up(xp, exists.sum(axis=1))
+    numbers = _sum_up(xp, exist.sum(axis=1))
     return rows.astype("int32"), (numbers[ends] - numbers[starts]).astype("int32")
 
 

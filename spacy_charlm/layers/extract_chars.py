@@ -181,7 +181,7 @@ def read_words(model: ExtractModel, words: WordBatch) -> CharBatch:
     spelled = spell_words(
         _read_texts(words, masked, model.attrs["normalise"]),
         masked,
-        np.array([orth in words.texts for orth in words.ids[:, 0].tolist()], dtype=bool),
+        np.isin(words.ids[:, 0], np.fromiter(words.texts, dtype="uint64")),
         rows=model.attrs["rows"],
         max_chars=model.attrs["max_chars"],
     )
