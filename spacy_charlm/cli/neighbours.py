@@ -46,6 +46,7 @@ def neighbours_cli(
     from ..evaluation.word_neighbours import WordNeighbours
     from ..evaluation.word_reader import read_floret
     from ..training.read_texts import read_lines
+    from .show_scores import show_scores
 
     try:
         left_out = {line.strip() for _, line in read_lines(held_out)} if held_out else set()
@@ -94,30 +95,3 @@ def show_words(
     ]
     header = ("word", "in table", *map(str, range(1, len(rows[0]) - 1)))
     msg.table(rows, header=header, divider=True)
-
-
-def show_scores(title: str, scores: dict[str, list["WordScore"]]) -> None:
-    """Print scores as a table."""
-    msg.divider(title)
-    if not any(scores.values()):
-        msg.warn("There are none of the table's words")
-        return
-    rows = [
-        (
-            name,
-            s.band,
-            f"{s.words:,}",
-            f"{s.p_at_1:.1%}",
-            f"{s.p_at_10:.1%}",
-            f"{s.mrr:.3f}",
-            f"{s.cosine:.3f}",
-        )
-        for name, found in scores.items()
-        for s in found
-    ]
-    msg.table(
-        rows,
-        header=("vectors", "place of the word", "words", "P@1", "P@10", "MRR", "cosine"),
-        divider=True,
-        aligns=("l", "l", *"rrrrr"),
-    )

@@ -35,6 +35,7 @@ def words_cli(
     from ..pipeline.lmfao import CharlmLMFAO
     from ..training.show_progress import ShowProgress
     from ..training.text_corpus import create_text_corpus_v1
+    from .show_scores import show_scores
 
     try:
         nlp = spacy.load(pipeline)
@@ -59,39 +60,13 @@ def words_cli(
             bar.close(done=True)
     except (ValueError, OSError) as err:
         msg.fail("The words cannot be scored.", str(err), exits=1)
-    msg.divider("masked words")
-    msg.table(
-        [
-            (
-                score.band,
-                f"{score.words:,}",
-                f"{score.p_at_1:.1%}",
-                f"{score.p_at_10:.1%}",
-                f"{score.mrr:.3f}",
-                f"{score.cosine:.3f}",
-                f"{score.perplexity:,.0f}",
-            )
-            for score in found.scores
-        ],
-        header=("place of the word", "masked", "P@1", "P@10", "MRR", "cosine", "perplexity"),
-        divider=True,
-        aligns=("l", *"rrrrrr"),
-    )
+    show_scores("masked words", {Path(pipeline).name: found.scores})
     msg.info(
         f"{found.candidates:,} candidates; {found.no_target:.1%} of the masked words are none of "
         f"them and do not count; temperature {found.temperature:.3f}"
     )
-    if suggested:
-        msg.divider("suggestions for misspelled words")
-        msg.table(
-            [
-                (s.band, f"{s.words:,}", f"{s.p_at_1:.1%}", f"{s.p_at_10:.1%}", f"{s.mrr:.3f}")
-                for s in suggested
-            ],
-            header=("place of the word", "misspelled", "P@1", "P@10", "MRR"),
-            divider=True,
-            aligns=("l", *"rrrr"),
-        )
+    if misspellings is not None:
+        show_scores("suggestions for misspelled words", {Path(pipeline).name: suggested})
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         content = {**asdict(found), "suggestions": [asdict(score) for score in suggested]}

@@ -1,7 +1,7 @@
 """Which words does a pipeline with charlm_lmfao see behind masks, and how sure is it?"""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,31 +12,23 @@ from thinc.util import to_numpy
 from ..errors import Errors
 from ..pipeline.lmfao import CharlmLMFAO
 from ..types import MaskedDocs
+from .rank_scores import Bands, RankScore, score_ranks
 
-BANDS = ((0, 100), (100, 1_000), (1_000, 10_000), (10_000, None))  # places of words in the table
+# Places of words in the table: its first hundred are most of what a text is made of.
+BANDS: Bands = ((0, 100), (100, 1_000), (1_000, 10_000), (10_000, None))
 TEMPERATURES = tuple(np.geomspace(0.01, 1, 25).tolist())
 N_FIT = 2_000  # masked words that the temperature is fitted on
 BATCH = 64  # Docs at a time
 
 
 @dataclass(frozen=True)
-class MaskedScore:
+class MaskedScore(RankScore):
     """How well masked words are found.
 
-    band (str): Places of the words in the table, which has frequent words first.
-    words (int): Masked words.
-    p_at_1 (float): Share of them whose nearest word is the right one.
-    p_at_10 (float): Share of them with the right word among the ten nearest.
-    mrr (float): Mean of one over the place of the right word.
     cosine (float): Mean cosine with the right word's vector.
     perplexity (float): Of a softmax of the cosines over the whole table.
     """
 
-    band: str
-    words: int
-    p_at_1: float
-    p_at_10: float
-    mrr: float
     cosine: float
     perplexity: float
 
@@ -108,27 +100,18 @@ def score_masked_words(
     return MaskedScores(scored, temperature, len(component.words), 1 - len(rows) / hidden_words)
 
 
-def _score(table: Any, vectors: np.ndarray, rows: np.ndarray, temperature: float) -> list:
+def _score(
+    table: Any, vectors: np.ndarray, rows: np.ndarray, temperature: float
+) -> list[MaskedScore]:
     ranks = to_numpy(table.rank(vectors, rows))
     lengths = np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
     cosines = (vectors * to_numpy(table.vectors(rows))).sum(axis=1) / lengths
     log_p = to_numpy(table.log_probability(vectors, rows, [temperature]))[0]
-    scores = []
-    for start, end in ((0, None), *BANDS):
-        stop = len(table) if end is None else end
-        chosen = (rows >= start) & (rows < stop)
-        if not chosen.any():
-            continue
-        r = ranks[chosen]
-        scores.append(
-            MaskedScore(
-                "all" if (start, end) == (0, None) else f"{start + 1:,} to {stop:,}",
-                len(r),
-                float((r < 1).mean()),
-                float((r < 10).mean()),
-                float((1 / (1 + r)).mean()),
-                float(cosines[chosen].mean()),
-                float(np.exp(-log_p[chosen].mean())),
-            )
+    return [
+        MaskedScore(
+            **asdict(score),
+            cosine=float(cosines[chosen].mean()),
+            perplexity=float(np.exp(-log_p[chosen].mean())),
         )
-    return scores
+        for score, chosen in score_ranks(ranks, rows, len(table), BANDS)
+    ]
