@@ -53,17 +53,19 @@ def forward(
     ops: Any = model.ops
     E: Any = model.get_param("E")
     chars, lengths = cast(Ints1d, Xr.dataXd), Xr.lengths
-    rows, counts = find_ngrams(ops, chars, lengths, model.attrs["sizes"], len(E))
-    if not len(rows):
+    found, counts = find_ngrams(ops, chars, lengths, model.attrs["sizes"], len(E))
+    if not len(found):
         return ops.alloc2f(len(lengths), E.shape[1], dtype=E.dtype), lambda dY: Xr
     scale = ops.xp.maximum(counts, 1).astype(E.dtype).reshape(-1, 1) ** -0.5
-    Y = ops.reduce_sum(ops.gather_add(E, rows), counts) * scale
+    rows = ops.xp.ascontiguousarray(found.T)
+    # `ops.gather_add` takes three times as long on a CPU.
+    Y = sum(ops.reduce_sum(E.take(each, axis=0), counts) for each in rows) * scale
 
     def backprop(dY: Floats2d) -> Ragged:
         d_ngrams = ops.backprop_reduce_sum(dY * scale, counts)
         dE = ops.alloc2f(*E.shape, dtype=E.dtype)
-        for i in range(N_HASHES):
-            ops.scatter_add(dE, ops.xp.ascontiguousarray(rows[:, i]), d_ngrams)
+        for each in rows:
+            ops.scatter_add(dE, each, d_ngrams)
         model.inc_grad("E", dE)
         return Ragged(ops.alloc1i(len(chars)), lengths)
 
