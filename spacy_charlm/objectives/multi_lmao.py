@@ -14,7 +14,14 @@ from ..errors import Errors
 from ..types import Loss, Masking, Target, TargetBatch, Tok2Vec
 from . import lmao
 from .heads import vectors_head
-from .lmao import Prediction
+from .predict_rows import (
+    Prediction,
+    encode_hidden,
+    find_tokens,
+    keep_unseen,
+    predict_nothing,
+    predict_rows,
+)
 
 # By name of the part; of one part alone where an evaluation asks for it.
 Predictions = Mapping[str, Prediction]
@@ -104,18 +111,18 @@ def forward(
     tok2vec, *heads = model.layers
     mask = masking(docs)
     batches = {name: part.target(ops, docs) for name, part in parts.items()}
-    counts = {name: len(lmao.find_tokens(ops, batch, mask)) for name, batch in batches.items()}
+    counts = {name: len(find_tokens(ops, batch, mask)) for name, batch in batches.items()}
     found: dict[str, Prediction] = {}
     ways_back: dict[str, Callable[[Floats2d], Floats2d]] = {}
     backprop_tok2vec: Any = None
     X: Any = None
     for head, (name, batch) in zip(heads, batches.items()):
         if not counts[name]:
-            found[name] = lmao.predict_nothing(ops, batch)
+            found[name] = predict_nothing(ops, batch)
             continue
         if X is None:
-            X, backprop_tok2vec = lmao.encode_hidden(tok2vec, docs, mask, is_train)
-        found[name], ways_back[name] = lmao.predict_rows(head, X, batch, mask, is_train)
+            X, backprop_tok2vec = encode_hidden(tok2vec, docs, mask, is_train)
+        found[name], ways_back[name] = predict_rows(head, X, batch, mask, is_train)
 
     def backprop(gradients: Mapping[str, Floats2d]) -> list[Doc]:
         if not ways_back:
@@ -167,11 +174,11 @@ def predict_hidden(
     ops: Any = model.ops
     mask = masking(docs)
     batch = next(iter(parts.values())).target(ops, docs)
-    only_hidden = lmao.keep_unseen(mask)
-    if not len(lmao.find_tokens(ops, batch, only_hidden)):
-        return lmao.predict_nothing(ops, batch), batch
-    X, _ = lmao.encode_hidden(model.layers[0], docs, only_hidden, is_train=False)
-    return lmao.predict_rows(model.layers[1], X, batch, only_hidden, is_train=False)[0], batch
+    only_hidden = keep_unseen(mask)
+    if not len(find_tokens(ops, batch, only_hidden)):
+        return predict_nothing(ops, batch), batch
+    X, _ = encode_hidden(model.layers[0], docs, only_hidden, is_train=False)
+    return predict_rows(model.layers[1], X, batch, only_hidden, is_train=False)[0], batch
 
 
 def _make_part(name: str, block: Any) -> Part:

@@ -15,7 +15,8 @@ from thinc.api import Config, Model, fix_random_seed, set_gpu_allocator
 
 from ..card import CARD_ATTR
 from ..errors import Errors
-from ..objectives.lmao import Prediction, scale_gradient
+from ..objectives.lmao import scale_gradient
+from ..objectives.predict_rows import Prediction
 from ..types import TargetBatch
 from .load_weights import load_into
 from .optimizer import finish_update
