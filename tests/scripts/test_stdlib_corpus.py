@@ -98,6 +98,7 @@ def test_stdlib_corpus_hides_the_name_of_the_package(corpus):
         assert label not in doc.text.lower()
 
 
+@pytest.mark.slow
 def test_stdlib_corpus_is_deterministic(corpus, modules):
     path, _, docs = corpus
     nlp, library = spacy.blank("en"), modules[2].read_library()

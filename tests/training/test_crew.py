@@ -136,6 +136,7 @@ class LosesAWorker(Crew):
         super().restart()
 
 
+@pytest.mark.slow
 def test_crew_goes_on_after_a_worker_is_killed_and_after_the_driver_is(paths, tmp_path):
     config = read_config("cosine", paths)
     whole = Crew(config, n_workers=2)

@@ -274,7 +274,7 @@ print(json.dumps({"kills": kills, "runs": runs, "halves": halves}))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.parametrize("way", ["moment", "write"])
-@pytest.mark.parametrize("n_kills", [5, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_kills", [2, pytest.param(40, marks=pytest.mark.slow)])
 def test_pretrain_killed_equals_uninterrupted(way, n_kills, tiny):
     """SIGKILL at random moments, and at random writes of weights, log and checkpoints."""
     tiny.config({"charlm.eval_frequency": 3}).to_disk(tiny.folder / "config.cfg")
