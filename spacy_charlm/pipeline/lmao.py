@@ -88,6 +88,11 @@ class CharlmLMAO(Pipe):
         self._updates = 0
         self._stream: Iterator[Doc] | None = None
 
+    @property
+    def is_trainable(self) -> bool:
+        """Whether spaCy shall call `finish_update`, which trains the heads."""
+        return True
+
     def __call__(self, doc: Doc) -> Doc:
         """Let a text pass."""
         return doc

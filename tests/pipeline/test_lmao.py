@@ -4,6 +4,7 @@ import spacy
 from numpy.testing import assert_array_equal
 from spacy.language import Language
 from spacy.training import Example
+from spacy.training.loop import train_while_improving
 from thinc.api import fix_random_seed, get_current_ops, set_current_ops
 
 from spacy_charlm.pipeline.lmao import drop_lmao
@@ -126,6 +127,37 @@ def test_charlm_lmao_moves_the_shared_tok2vec(table, shared):
         train(nlp, examples, optimizer, 3)
         results.append(shared_parameters(nlp, shared))
     assert any(not np.array_equal(a, b) for a, b in zip(*results))
+
+
+def test_charlm_lmao_heads_are_trained_by_spacy(table):
+    """By `nlp.update`, and by the loop of `spacy train`."""
+
+    def heads(nlp):
+        model = nlp.get_pipe("charlm_lmao").model
+        return [node.get_param(n).copy() for node in model.walk() for n in node.param_names]
+
+    nlp, examples, optimizer = make_nlp(table)
+    before = heads(nlp)
+    nlp.update(examples, sgd=optimizer)
+    after = heads(nlp)
+    assert not any(np.array_equal(a, b) for a, b in zip(before, after))
+    loop = train_while_improving(
+        nlp,
+        optimizer,
+        iter([(0, examples)]),
+        evaluate=lambda: (0.0, {}),
+        dropout=0.0,
+        eval_frequency=1,
+        accumulate_gradient=1,
+        patience=0,
+        max_steps=1,
+        exclude=[],
+        annotating_components=[],
+        before_update=None,
+    )
+    _, info, _ = next(iter(loop))
+    assert info["losses"]["charlm_lmao"] > 0
+    assert not any(np.array_equal(a, b) for a, b in zip(after, heads(nlp)))
 
 
 def test_charlm_lmao_is_off_at_prediction(table, tmp_path):
