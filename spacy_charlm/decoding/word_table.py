@@ -8,6 +8,7 @@ import srsly
 from thinc.api import NumpyOps, Ops
 from thinc.util import to_numpy
 
+from ..training.files import replace_whole
 from .neighbours import Neighbours, best_words, normalise
 from .spellings import Spellings
 
@@ -90,9 +91,12 @@ class WordTable:
     def to_disk(self, folder: Path) -> None:
         """Save words, vectors and the index, if there is one, as files of a folder."""
         srsly.write_msgpack(folder / WORDS, self.words)
-        np.save(folder / VECTORS, self.values)
+        # The folder may be the one that they are mapped from.
+        with replace_whole(folder / VECTORS) as part, part.open("wb") as file_:
+            np.save(file_, self.values)
         if self._approximate and len(self.words):
-            self._find_rows(None).to_disk(folder / INDEX)
+            with replace_whole(folder / INDEX) as part:
+                self._find_rows(None).to_disk(part)
 
     def from_disk(self, folder: Path) -> "WordTable":
         """Load them; vectors and index are mapped into memory."""

@@ -1,8 +1,8 @@
 """Files that are whole or not there: written beside their place, synced, renamed."""
 
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import Errors
@@ -17,12 +17,25 @@ def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     chunks (Iterable[bytes | memoryview]): Its bytes.
     RAISES (OSError): If the disk is full or the folder cannot be written; the old file stays.
     """
+    with replace_whole(path) as part, part.open("wb") as file_:
+        for chunk in chunks:
+            file_.write(chunk)
+
+
+@contextmanager
+def replace_whole(path: Path) -> Iterator[Path]:
+    """Replace a file by what is written to another one, which gets its name at the end.
+
+    Whoever has mapped the old file into memory keeps it.
+
+    path (Path): The file.
+    YIELDS (Path): Where to write.
+    RAISES (OSError): If the disk is full or the folder cannot be written; the old file stays.
+    """
     part = path.with_name(path.name + PART)
     try:
-        with part.open("wb") as file_:
-            for chunk in chunks:
-                file_.write(chunk)
-            file_.flush()
+        yield part
+        with part.open("rb+") as file_:
             os.fsync(file_.fileno())
         os.replace(part, path)
         _sync_folder(path.parent)

@@ -139,6 +139,21 @@ def test_charlm_lmfao_round_trips(search, pretrained, tmp_path):
         ).fill("the [MASK]")
 
 
+@pytest.mark.parametrize("search", ["exact", "approximate"])
+def test_charlm_lmfao_is_saved_over_itself(search, pretrained, tmp_path):
+    """Vectors and index are mapped from the files that are written anew."""
+    if search == "approximate":
+        pytest.importorskip("usearch", reason="needs the extra ann")
+    nlp = make_nlp(pretrained, approximate=search == "approximate")
+    expected = told(nlp(TEXTS[0]))
+    nlp.to_disk(tmp_path / "nlp")
+    for _ in range(2):
+        nlp = spacy.load(tmp_path / "nlp")
+        nlp.to_disk(tmp_path / "nlp")
+        assert told(nlp(TEXTS[0])) == expected
+    assert told(spacy.load(tmp_path / "nlp")(TEXTS[0])) == expected
+
+
 @pytest.mark.parametrize("hidden_size", [0, 6])
 def test_heads_load_from_their_weights(hidden_size):
     head = vectors_head(3, 4, hidden_size, 2)
