@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from thinc.api import NumpyOps
+from thinc.util import to_numpy
 
 from ..compat import require
 from ..errors import Errors
@@ -80,20 +81,35 @@ class NeighbourIndex:
 
         queries (Floats2d): Vectors, (nQ, nO).
         k (int): How many of each; as many as the index has rows, if that is less.
-        RETURNS (Found): Rows and cosines.
+        RETURNS (Found): Rows and cosines, minus infinity where fewer were found.
         """
         if k < 1:
             raise ValueError(Errors.E723.format(found=k))
-        Q = normalise(self.ops, np.asarray(self.ops.to_numpy(queries), "float32"))
+        Q = normalise(self.ops, np.asarray(to_numpy(queries), "float32"))
         if Q.shape[1] != self._index.ndim:
             raise ValueError(Errors.E722.format(expected=self._index.ndim, found=Q.shape[1]))
         k = min(k, len(self))
         if not len(Q) or not k:
             return Found(self.ops.alloc2i(len(Q), k), self.ops.alloc2f(len(Q), k))
+        rows: Any = np.zeros((len(Q), k), dtype="int64")
+        cosines: Any = np.full((len(Q), k), -np.inf, dtype="float32")
         matches = self._index.search(Q, k)
-        rows: Any = np.asarray(matches.keys).reshape((len(Q), k)).astype("int64")
-        cosines: Any = 1 - np.asarray(matches.distances, "float32").reshape((len(Q), k))
+        keys, distances = np.atleast_2d(matches.keys, matches.distances)
+        # Of many equal rows it may reach fewer than k. One query alone gets no more than those.
+        n = keys.shape[1]
+        reached = np.arange(n) < np.reshape(getattr(matches, "counts", n), (-1, 1))
+        rows[:, :n][reached] = keys[reached]
+        cosines[:, :n][reached] = 1 - distances[reached]
         return Found(rows, cosines)
+
+    # usearch's own objects cannot be pickled, as other processes want them.
+    def __getstate__(self) -> dict[str, Any]:
+        return {"index": bytes(self._index.save()), "effort": self._index.expansion_search}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.ops = NumpyOps(use_blis=False)
+        self._index = _usearch().Index.restore(state["index"])
+        self._index.expansion_search = state["effort"]
 
 
 def _usearch() -> Any:

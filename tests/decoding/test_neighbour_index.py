@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -34,6 +36,35 @@ def test_index_from_disk_finds_the_same(tmp_path):
     loaded = NeighbourIndex.from_disk(tmp_path / "words.usearch")
     assert len(loaded) == len(index) == 2000
     for a, b in zip(loaded.search(QUERIES), index.search(QUERIES)):
+        assert_array_equal(a, b)
+
+
+def test_index_goes_to_another_process():
+    index = NeighbourIndex(TABLE, effort=100)
+    copy = pickle.loads(pickle.dumps(index))
+    assert copy._index.expansion_search == 100
+    for a, b in zip(copy.search(QUERIES), index.search(QUERIES)):
+        assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("n_queries", [1, 3])
+def test_index_of_equal_rows(n_queries):
+    """It reaches but some of them; the rest is nothing, and gets no name."""
+    index = NeighbourIndex(np.ones((3000, 4), dtype="float32"))
+    found = index.search(np.ones((n_queries, 4), dtype="float32"), 2000)
+    assert found.rows.shape == found.scores.shape == (n_queries, 2000)
+    reached = np.isfinite(found.scores)
+    assert 0 < reached.sum() < reached.size
+    assert_allclose(found.scores[reached], 1, atol=1e-3)
+    named = best_words([str(i) for i in range(3000)], found, index.ops)
+    for words, these in zip(named, reached):
+        assert len({word for word, _ in words}) == len(words) == these.sum()
+
+
+def test_index_takes_queries_of_any_device(ops):
+    index = NeighbourIndex(TABLE)
+    expected = index.search(QUERIES)
+    for a, b in zip(index.search(ops.asarray2f(QUERIES)), expected):
         assert_array_equal(a, b)
 
 
