@@ -219,6 +219,8 @@ def _respell(ids: np.ndarray, docs: MaskedDocs, columns: Sequence[int]) -> dict[
                 ids[token, i] = MASKED_ID
             else:
                 value = getters[column](text)
+                if isinstance(value, str):
+                    texts[get_string_id(value)] = value
                 ids[token, i] = get_string_id(value) if isinstance(value, str) else int(value)
     return texts
 
@@ -249,12 +251,15 @@ def _read_vectors(model: ExtractModel, words: WordBatch) -> Floats2d:
     ops: Any = model.ops
     table = words.vocab.vectors
     values = ops.alloc2f(len(words.keys), table.shape[1])
-    visible = np.flatnonzero(~words.vector_hidden)
+    # A word with a hidden character may have no key.
+    visible = np.flatnonzero(~words.vector_hidden & (words.ids[:, -1] != MASKED_ID))
     keys = words.ids[visible, -1]
     if table.mode == VectorsMode.default:
         found = to_numpy(table.find(keys=keys.tolist()))
         visible, found = visible[found >= 0], found[found >= 0]
         values[ops.asarray1i(visible)] = ops.asarray(table.data)[ops.asarray1i(found)]
     elif len(visible):
-        values[ops.asarray1i(visible)] = ops.asarray(table.get_batch(keys.tolist()))
+        strings = words.vocab.strings
+        texts = [words.texts.get(key) or strings[key] for key in keys.tolist()]
+        values[ops.asarray1i(visible)] = ops.asarray(table.get_batch(texts))
     return values

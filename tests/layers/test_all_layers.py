@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from spacy.attrs import LOWER
 from spacy.ml.models.tok2vec import MaxoutWindowEncoder, build_Tok2Vec_model
 from spacy.tokens import Doc
 from spacy.vectors import Vectors
@@ -23,7 +24,7 @@ from spacy_charlm.layers.extract_chars import extract_chars
 from spacy_charlm.layers.mix_words import mix_words
 from spacy_charlm.layers.pool_rows import pool_rows
 from spacy_charlm.layers.spell_words import MASK, WORD_END, WORD_START
-from spacy_charlm.types import CharBatch, MaskedDocs
+from spacy_charlm.types import HIDDEN_CHAR, CharBatch, MaskedDocs
 
 WORDS = ["the", "cat", "saw", "The", "naïve", "encyclopaedia", "😀"]
 VOCAB = Vocab(strings=WORDS)
@@ -469,6 +470,28 @@ def test_extract_chars_reads_static_vectors_as_spacy_does(mode, attr):
     doc = Doc(vocab, words=["The", "cat", "unseen", "the"])
     batch = extract_chars(include_static_vectors=True).predict([doc])
     assert_allclose(batch.vectors[batch.rows], [token.vector for token in doc])
+
+
+@pytest.mark.parametrize("attr", ["ORTH", "LOWER"])
+@pytest.mark.parametrize("mode", ["default", "floret"])
+def test_extract_chars_reads_static_vectors_of_typos(mode, attr):
+    """Of words that no StringStore knows; with a hidden character only by their characters."""
+    vocab = Vocab(strings=WORDS, lex_attr_getters={LOWER: str.lower})
+    data = np.random.default_rng(3).normal(size=(7, 3)).astype("float32")
+    settings = {"keys": [vocab.strings[word] for word in WORDS]}
+    if mode == "floret":
+        settings = {"mode": "floret", "minn": 2, "maxn": 3, "hash_count": 2}
+    vocab.vectors = Vectors(strings=vocab.strings, data=data, attr=attr, **settings)
+    doc = Doc(vocab, words=["The", "cat", "saw"])
+    known = len(vocab.strings)
+    masked = MaskedDocs([doc], np.zeros(3, bool), np.arange(3), {0: "Teh", 1: f"c{HIDDEN_CHAR}t"})
+    batch = extract_chars(include_static_vectors=True).predict(masked)
+    assert len(vocab.strings) == known
+    found, key = batch.vectors[batch.rows], "Teh" if attr == "ORTH" else "teh"
+    expected = vocab.vectors.get_batch([key])[0] if mode == "floret" else np.zeros(3)
+    assert_allclose(found[0], expected)
+    assert_allclose(found[2], doc[2].vector)
+    assert attr == "ORTH" or not found[1].any()
 
 
 def test_two_runs_with_one_seed_are_equal():
