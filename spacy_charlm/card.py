@@ -158,7 +158,8 @@ def _compare_settings(theirs: dict[str, Any] | None, ours: dict[str, Any] | None
     return [
         f"embed.{name}: weights {theirs['settings'].get(name)!r}, config {value!r}"
         for name, value in ours["settings"].items()
-        if theirs["settings"].get(name) != value
+        # Of a setting that came later the card says nothing; the layers are compared below.
+        if theirs["settings"].get(name, value) != value
     ]
 
 

@@ -109,7 +109,10 @@ def recognise_embed(embed: SavedNode, nodes: Sequence[SavedNode]) -> Block | Non
     """
     for node in nodes:
         if "architecture" in node.attrs and "settings" in node.attrs:
-            return {"@architectures": node.attrs["architecture"], **node.attrs["settings"]}
+            settings = dict(node.attrs["settings"])
+            if all(other.name != "embed_ngrams" for other in nodes):
+                settings["ngrams"] = []  # which weights of before there were any do not say
+            return {"@architectures": node.attrs["architecture"], **settings}
     hashes = [node for node in nodes if node.name == "hashembed"]
     hashes.sort(key=lambda node: node.attrs.get("column", 0))
     columns = [

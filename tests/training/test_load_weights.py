@@ -8,6 +8,7 @@ from spacy.ml.models.multi_task import create_pretrain_vectors
 from thinc.api import Adam, fix_random_seed
 
 from spacy_charlm.card import CARD_ATTR, write_card
+from spacy_charlm.evaluation.inspect_weights import inspect_weights
 from spacy_charlm.training.load_weights import create_load_weights_v1
 from spacy_charlm.training.optimizer import create_adam_v1
 
@@ -137,6 +138,25 @@ def test_load_weights_names_what_differs(path):
     with pytest.raises(ValueError, match=match):
         create_load_weights_v1(path)(nlp)
     assert_array_equal(vectors(nlp), before)
+
+
+def test_load_weights_of_a_card_that_lacks_a_setting(tmp_path):
+    """Weights of before there were n-grams, and a config without them."""
+    fix_random_seed(1)
+    old = make_nlp(ngrams=[]).get_pipe("tok2vec").model
+    for node in old.walk():
+        for name in ("ngrams", "ngram_rows"):
+            node.attrs.get("settings", {}).pop(name, None)
+    old.attrs[CARD_ATTR] = write_card(old)
+    path = tmp_path / "model-last.bin"
+    path.write_bytes(old.to_bytes())
+    nlp = make_nlp(ngrams=[])
+    create_load_weights_v1(path)(nlp)
+    docs = [nlp.make_doc("the cat")]
+    assert_array_equal(nlp.get_pipe("tok2vec").model.predict(docs)[0], old.predict(docs)[0])
+    with pytest.raises(ValueError, match="E503(.|\n)*number of layers"):
+        create_load_weights_v1(path)(make_nlp())
+    assert inspect_weights(path).block["embed"]["ngrams"] == []
 
 
 def test_load_weights_fails_where_init_tok2vec_would_be_ignored(path):
