@@ -119,21 +119,26 @@ class Neighbours:
         )
 
     def rank(self, queries: Any, rows: Any) -> Any:
-        """Count the rows that are nearer to each query than a given one.
+        """Count the rows that `search` finds before a given one.
 
         queries (Floats2d): Vectors, (nQ, nO).
         rows (Ints1d): The row that each is meant to be near to, (nQ,).
-        RETURNS (Ints1d): The ranks, from 0, (nQ,).
+        RETURNS (Ints1d): The ranks, from 0, (nQ,); the number of rows for a query that is near to
+            nothing: zeros, or a value that is not finite.
         """
         xp: Any = self.ops.xp
         Q = self._prepare(queries)
-        own = self._own_scores(Q, rows)
+        wanted = xp.asarray(rows).reshape(-1, 1)
+        own = self._own_scores(Q, rows).reshape(-1, 1)
         ranks = xp.zeros(len(Q), dtype="int64")
         for some in _slices(len(Q), QUERIES):
             for here in _slices(len(self), BLOCK):
-                # Rounding must not put a row before itself.
-                nearer = Q[some] @ self._table[here].T > own[some, None] + 1e-6
-                ranks[some] += nearer.sum(axis=1)
+                # Of equal rows the earlier one comes first. Rounding must not part them, nor put a
+                # row before itself.
+                earlier = xp.arange(here.start, here.stop) < wanted[some]
+                least = own[some] + xp.where(earlier, -1e-6, 1e-6)
+                ranks[some] += (Q[some] @ self._table[here].T > least).sum(axis=1)
+        ranks[~(xp.isfinite(Q).all(axis=1) & Q.any(axis=1))] = len(self)
         return ranks
 
     def log_probability(self, queries: Any, rows: Any, temperatures: Sequence[float]) -> Any:

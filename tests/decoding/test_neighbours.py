@@ -76,6 +76,24 @@ def test_neighbours_rank_a_row(ops, block):
     assert_array_equal(ops.to_numpy(Neighbours(TABLE, ops).rank(QUERIES, wanted)), expected)
 
 
+def test_neighbours_rank_as_they_are_found(ops, block):
+    """Also rows that are equal, as those of a pruned table."""
+    table = np.repeat(TABLE[:5], 4, axis=0)
+    wanted = np.arange(20)
+    neighbours = Neighbours(table, ops)
+    queries = QUERIES[:1].repeat(20, axis=0)
+    found, _ = to_numpy(ops, neighbours.search(queries[:1], 20))
+    ranks = ops.to_numpy(neighbours.rank(queries, wanted))
+    assert_array_equal(found[0][ranks], wanted)
+
+
+def test_neighbours_rank_what_is_no_vector_last(ops):
+    queries = QUERIES[:3].copy()
+    queries[1], queries[2, 0] = 0, np.nan
+    ranks = ops.to_numpy(Neighbours(TABLE, ops).rank(queries, np.array([0, 0, 0])))
+    assert ranks[0] < 50 and ranks[1:].tolist() == [50, 50]
+
+
 def test_neighbours_are_a_language_model(ops, block):
     """The softmax of the cosines, whose probabilities are one in all."""
     wanted = RNG.integers(0, 50, 7)
