@@ -536,6 +536,11 @@ class Errors:
         "with words of the table, but found {found}. Give more text, or the table's language."
     )
 
+    E730 = (
+        "[charlm E730] Expected words of the table to fit a read-out on, but found none: of "
+        "{words} words all are held out, or n_fit is {n_fit}. Hold out fewer, or fit on more."
+    )
+
     # E74x: components (pipeline/)
     E740 = (
         "[charlm E740] Expected of charlm_lmao a weight above 0, and `every` and `words` of at "

@@ -7,6 +7,7 @@ from thinc.api import NumpyOps
 
 from ..decoding.neighbours import Neighbours, best_words
 from ..decoding.word_table import Scored
+from ..errors import Errors
 from ..noise.misspellings import TRAINING_SHARE, read_misspellings
 from ..targets.read_vectors import read_table
 from .word_reader import Reader, WordReader, load_alone, read_alone
@@ -21,7 +22,7 @@ class WordNeighbours:
     held_out (Collection[str]): Words that the read-out is not fitted on.
     n_fit (int): Words that it is fitted on at most, the table's first ones.
     lang (str): Language of the words.
-    RAISES (ValueError): If one of the files is missing or damaged.
+    RAISES (ValueError): If one of the files is missing or damaged, or no word is left to fit on.
     """
 
     def __init__(
@@ -34,11 +35,11 @@ class WordNeighbours:
         lang: str = "en",
     ) -> None:
         self.words, self._values = read_table(vectors)
-        kept = [row for row, word in enumerate(self.words) if word not in held_out]
-        self._fit = kept[:n_fit]
-        self._held_out = [
-            (word, row) for row, word in enumerate(self.words) if word in set(held_out)
-        ]
+        left_out = set(held_out)
+        self._fit = [row for row, word in enumerate(self.words) if word not in left_out][:n_fit]
+        if not self._fit or n_fit < 1:
+            raise ValueError(Errors.E730.format(n_fit=n_fit, words=len(self.words)))
+        self._held_out = [(word, row) for row, word in enumerate(self.words) if word in left_out]
         self._read = self.read_out(read_alone(*load_alone(weights, lang)))
         self._table = Neighbours(self._values, NumpyOps(use_blis=False))
 
