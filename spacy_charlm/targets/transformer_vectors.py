@@ -73,6 +73,7 @@ class TransformerVectors:
         self._encoder: Any = None
         self._cache: VectorCache | None = None
         self._nO = 0
+        self._cached_name = ""
 
     def open(self, vocab: Vocab) -> None:
         """Open the cache, or load the model where there is none yet.
@@ -81,6 +82,7 @@ class TransformerVectors:
         RAISES (ValueError): If the model cannot be loaded, or the cache is that of another.
         """
         found = read_facts(self.cache) if self.cache is not None else None
+        self._cached_name = found["model"] if found else ""
         self._nO = int(found["nO"]) if found else self._load().nO
         if self.cache is not None:
             facts = {**self._facts(), "nO": self._nO}
@@ -132,14 +134,16 @@ class TransformerVectors:
         """Put the vectors of texts into the cache.
 
         docs (Iterable[Doc]): The texts.
-        RETURNS (int): How many were not there yet.
+        RETURNS (int): How many were added; none once the cache is full.
         """
         cache = self._cache
         if cache is None:
             raise ValueError(Errors.E236)
         missing = [doc for doc in docs if len(doc) and cache.get(make_key(doc)) is None]
-        self._look_up(missing)
-        return len(missing)
+        n_before = len(cache)
+        if missing and cache.has_room():
+            self._look_up(missing)
+        return len(cache) - n_before
 
     def close(self) -> None:
         """Close the files of the cache."""
@@ -181,8 +185,9 @@ class TransformerVectors:
 
     @property
     def _name(self) -> str:
-        """Name of the model, without the path of a folder."""
-        return Path(self.model).name if Path(self.model).is_dir() else self.model
+        """Name of the model, without the path of a folder, which need not be there any more."""
+        folder = Path(self.model)
+        return folder.name if folder.is_dir() or folder.name == self._cached_name else self.model
 
     def _facts(self) -> dict[str, Any]:
         return {

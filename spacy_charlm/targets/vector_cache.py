@@ -50,16 +50,18 @@ class VectorCache:
         self.folder = folder
         self.max_bytes = max_bytes
         self.damaged = 0
-        self._places: dict[bytes, tuple[Path, int, int, int]] = {}
+        # More than one of a text that two processes have added, or that was damaged.
+        self._places: dict[bytes, list[tuple[Path, int, int, int]]] = {}
         self._maps: dict[Path, np.ndarray] = {}
         self._files: tuple[Any, Any] | None = None
-        self._full = False
+        self._told = False
         folder.mkdir(parents=True, exist_ok=True)
         self._facts = self._check_facts({**facts, "dtype": dtype})
         self.nO = int(self._facts["nO"])
         self._dtype = np.dtype(self._facts["dtype"])
         for path in sorted(folder.glob("*.index")):
             self._read_index(path)
+        self._written = sum(path.stat().st_size for path in folder.glob("*.data"))
 
     def __len__(self) -> int:
         return len(self._places)
@@ -73,18 +75,27 @@ class VectorCache:
         key (bytes): Its key.
         RETURNS (Optional[ndarray]): The rows; None where there are none, or they are damaged.
         """
-        place = self._places.get(key)
-        if place is None:
-            return None
-        path, start, n_rows, checksum = place
-        rows = self._map(path, start + n_rows)[start : start + n_rows]
-        if len(rows) < n_rows or zlib.crc32(rows.tobytes()) != checksum:
+        places = self._places.get(key, [])
+        while places:
+            path, start, n_rows, checksum = places[-1]
+            rows = self._map(path, start + n_rows)[start : start + n_rows]
+            if len(rows) == n_rows and zlib.crc32(rows.tobytes()) == checksum:
+                return rows
             self.damaged += 1
             if self.damaged == 1:
                 logger.warning(Errors.W230.format(path=path))
-            del self._places[key]
-            return None
-        return rows
+            places.pop()
+        self._places.pop(key, None)
+        return None
+
+    def has_room(self) -> bool:
+        """Whether more may be added; the first time that it may not, a warning says so."""
+        if self._written < self.max_bytes:
+            return True
+        if not self._told:
+            self._told = True
+            logger.warning(Errors.W231.format(path=self.folder, size=self.max_bytes / 1e9))
+        return False
 
     def add(self, key: bytes, rows: np.ndarray) -> None:
         """Append the rows of a text.
@@ -92,7 +103,7 @@ class VectorCache:
         key (bytes): Its key, 16 bytes.
         rows (ndarray): Its rows, (n, nO).
         """
-        if self._full or key in self._places:
+        if key in self._places or not self.has_room():
             return
         data, index = self._files or self._start_files()
         path = Path(data.name)
@@ -103,11 +114,8 @@ class VectorCache:
         record = (start, len(rows), zlib.crc32(rows.tobytes()))
         index.write(RECORD.pack(key, *record))
         index.flush()
-        self._places[key] = (path, *record)
+        self._places[key] = [(path, *record)]
         self._written += rows.nbytes
-        if self._written >= self.max_bytes:
-            self._full = True
-            logger.warning(Errors.W231.format(path=self.folder, size=self.max_bytes / 1e9))
 
     def close(self) -> None:
         """Close the files that are written to."""
@@ -117,7 +125,6 @@ class VectorCache:
 
     def _start_files(self) -> tuple[Any, Any]:
         name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        self._written = sum(path.stat().st_size for path in self.folder.glob("*.data"))
         # Open for as long as the cache lives.
         data = (self.folder / f"{name}.data").open("ab")
         index = (self.folder / f"{name}.index").open("ab")
@@ -133,7 +140,7 @@ class VectorCache:
         whole = len(records) // RECORD.size * RECORD.size
         for key, start, n, checksum in RECORD.iter_unpack(records[:whole]):
             if start + n <= n_rows:
-                self._places[key] = (data, start, n, checksum)
+                self._places.setdefault(key, []).append((data, start, n, checksum))
 
     def _map(self, path: Path, n_rows: int) -> np.ndarray:
         """Map a file into memory, anew where it has grown."""

@@ -96,6 +96,35 @@ def test_transformer_vectors_encode_each_text_once(make_target, tmp_path):
     assert other.fill(docs) == 0 and target.describe()["width"] == other.nO == 2
 
 
+def test_transformer_vectors_fill_a_cache_until_it_is_full(make_target, tmp_path, caplog):
+    docs = [NLP.make_doc(f"film {i}") for i in range(9)]
+    target = make_target(cache=tmp_path / "cache", max_gigabytes=2e-8)  # 20 bytes, 8 for a text
+    added = [target.fill([doc]) for doc in docs]
+    assert added == [1, 1, 1, 0, 0, 0, 0, 0, 0]
+    assert len(make_target.encoder.texts) == 3 and caplog.text.count("charlm W231") == 1
+
+
+def test_transformer_vectors_of_a_folder_that_is_gone(make_target, tmp_path, monkeypatch):
+    """A cache that was filled from a folder needs it no more."""
+    folder = tmp_path / "models" / "fake"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}", encoding="utf8")
+    monkeypatch.setattr(TransformerVectors, "_load", lambda self: make_target.encoder)
+    target = TransformerVectors(str(folder), cache=tmp_path / "cache")
+    target.open(Vocab())
+    doc = NLP.make_doc("wonderful film")
+    expected = target(OPS, [doc]).values
+    target.close()
+    (folder / "config.json").unlink()
+    folder.rmdir()
+    again = TransformerVectors(str(folder), cache=tmp_path / "cache")
+    again.open(Vocab())
+    assert_allclose(again(OPS, [doc]).values, expected)
+    assert again.describe()["name"] == "fake" and len(make_target.encoder.texts) == 1
+    with pytest.raises(ValueError, match="E234.*'fake' in place of .*other"):
+        TransformerVectors(str(folder.with_name("other")), cache=tmp_path / "cache").open(Vocab())
+
+
 def test_transformer_vectors_encode_a_damaged_text_anew(make_target, tmp_path):
     doc = NLP.make_doc("wonderful film")
     target = make_target(cache=tmp_path / "cache")

@@ -129,11 +129,13 @@ def test_vector_cache_finds_damaged_rows_and_takes_new_ones(tmp_path, caplog):
     cache.add(make_key(1), make_rows(1))
     assert_array_equal(cache.get(make_key(1)), make_rows(1))
     cache.close()
-    # The older record comes first or last: a damaged one never hides a good one for long.
-    again = VectorCache(tmp_path, FACTS)
-    if again.get(make_key(1)) is None:
-        again.add(make_key(1), make_rows(1))
-    assert_array_equal(again.get(make_key(1)), make_rows(1))
+    # The older record comes first or last: a damaged one never hides a good one.
+    for name in ("0", "z"):
+        for path in tmp_path.glob(f"{data.stem}.*"):
+            path.rename(tmp_path / f"{name}{path.suffix}")
+        data = tmp_path / f"{name}.data"
+        again = VectorCache(tmp_path, FACTS)
+        assert_array_equal(again.get(make_key(1)), make_rows(1))
 
 
 def test_vector_cache_is_bounded(tmp_path, caplog):
@@ -142,7 +144,13 @@ def test_vector_cache_is_bounded(tmp_path, caplog):
         cache.add(make_key(i), make_rows(i))
     cache.close()
     assert caplog.text.count("charlm W231") == 1
-    assert sum(path.stat().st_size for path in tmp_path.glob("*.data")) < 200
+    size = sum(path.stat().st_size for path in tmp_path.glob("*.data"))
+    assert size < 200
+    again = VectorCache(tmp_path, FACTS, max_bytes=100)  # another process adds nothing
+    again.add(make_key(50), make_rows(50))
+    again.close()
+    assert caplog.text.count("charlm W231") == 2
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.data")) == size
 
 
 @pytest.mark.parametrize(
