@@ -62,8 +62,8 @@ class Errors:
         "found {found}. Set 'path' in the target's block, or 'initialize.vectors' in the config"
     )
     E202 = (
-        "[charlm E202] StaticVectors expected a file or folder of vectors at '{path}', found "
-        "nothing there. Check 'path' in the target's block"
+        "[charlm E202] expected a file or folder of vectors at '{path}', found nothing there. "
+        "Check the path: in a config that of the target, or 'vectors' of the component"
     )
     E203 = (
         "[charlm E203] expected spaCy vectors in the folder '{path}' (a file 'vectors' in it, in "
@@ -488,7 +488,8 @@ class Errors:
     E700 = "[charlm E700] Expected the rate of typos to be between 0 and 1, but found {found}."
     E701 = (
         "[charlm E701] Expected kinds of typos among {expected}, but found {found}. The kind "
-        "'natural' needs a file of misspellings, too."
+        "'natural' needs a file of misspellings, too, with some for the part of its words that is "
+        "asked for."
     )
     E702 = "[charlm E702] Expected the keyboard to be one of {expected}, but found '{found}'."
     E703 = (
@@ -508,7 +509,8 @@ class Errors:
     )
     E722 = (
         "[charlm E722] Expected vectors of width {expected}, as those of the table, but found "
-        "width {found}. Take the table that the weights were pretrained on."
+        "width {found}. Take the table that the weights were pretrained on; predictions of several "
+        "vectors side by side, such as those of NgramVectors, have none."
     )
     E723 = "[charlm E723] Expected at least 1 neighbour to look for, but found {found}."
     E724 = (
@@ -581,4 +583,8 @@ class Errors:
     E748 = (
         "[charlm E748] Expected a pipeline with the component charlm_lmfao, but found in '{path}': "
         "{found}. configs/words.cfg shows how to assemble one."
+    )
+    E749 = (
+        "[charlm E749] Expected the component '{component}' to have a tok2vec, but found one "
+        "without a model. Name the component with the tok2vec."
     )

@@ -80,7 +80,7 @@ def neighbours_cli(
             )
             msg.good(f"Wrote the scores to {output}")
     except (ValueError, OSError) as err:
-        if "[charlm " not in str(err):
+        if "[charlm " not in str(err) and not isinstance(err, (OSError, UnicodeDecodeError)):
             raise
         msg.fail("There are no neighbours.", str(err), exits=1)
 

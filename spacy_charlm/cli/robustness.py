@@ -14,8 +14,8 @@ def robustness_cli(
     data: Annotated[Path, typer.Option(help="Texts with labels, .spacy")],
     rates: Annotated[str, typer.Option(help="Shares of words with a typo")] = "0.05,0.1,0.2,0.3",
     kinds: Annotated[str, typer.Option(help="mixed, or kinds of typos, by commas")] = "mixed",
-    seeds: Annotated[int, typer.Option(help="Draws for each rate")] = 3,
-    limit: Annotated[int, typer.Option(help="Texts at most; 0 for all")] = 0,
+    seeds: Annotated[int, typer.Option(help="Draws for each rate", min=1)] = 3,
+    limit: Annotated[int, typer.Option(help="Texts at most; 0 for all", min=0)] = 0,
     misspellings: Annotated[
         Path | None, typer.Option(help="For the kind natural: misspelling TAB correct word")
     ] = None,
@@ -50,7 +50,7 @@ def robustness_cli(
         curves = measure_robustness(
             pipelines,
             data,
-            rates=[float(rate) for rate in rates.split(",")],
+            rates=_read_rates(rates),
             kinds=kinds.split(","),
             seeds=seeds,
             limit=limit,
@@ -80,9 +80,17 @@ def robustness_cli(
             plot_robustness(curves, labels, METRICS, output / "robustness.png")
             msg.good(f"Wrote robustness.json and robustness.png to {output}")
     except (ValueError, OSError, ImportError) as err:
-        if "[charlm " not in str(err):
+        if "[charlm " not in str(err) and not isinstance(err, (OSError, UnicodeDecodeError)):
             raise
         msg.fail("The robustness cannot be measured.", str(err), exits=1)
+
+
+def _read_rates(rates: str) -> list[float]:
+    try:
+        return [float(rate) for rate in rates.split(",")]
+    except ValueError as err:
+        message = f"expected numbers from 0 to 1, separated by commas, found '{rates}'"
+        raise typer.BadParameter(message, param_hint="--rates") from err
 
 
 def _label(pipelines: list[str]) -> dict[str, str]:

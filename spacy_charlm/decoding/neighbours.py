@@ -109,6 +109,8 @@ class Neighbours:
         """
         xp: Any = self.ops.xp
         Q = self._prepare(queries if sample is None else sample)
+        if not len(Q):
+            return self.search(queries, k)
         total = xp.concatenate(
             [_log_sum_exp(xp, scores / temperature) for scores in self._score_rows(Q)]
         )

@@ -111,7 +111,8 @@ def measure_robustness(
                 for metric in clean:
                     curve = found.setdefault((metric, kind), [[] for _ in rates])
                     for scores, at_rate in zip(curve, drawn):
-                        scores += [one[metric] for one in at_rate]
+                        # Typos of spaces may leave a draw without an entity to find.
+                        scores += [one.get(metric, 0.0) for one in at_rate]
         curves += [
             Curve(name, metric, kind, rates, scores) for (metric, kind), scores in found.items()
         ]

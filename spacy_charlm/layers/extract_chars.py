@@ -140,7 +140,7 @@ def find_words(model: ExtractModel, docs: Sequence[Doc], is_train: bool = False)
     """Find the distinct words of a batch, without reading them.
 
     model (Model[List[Doc], CharBatch]): What `extract_chars` returned.
-    docs (Sequence[Doc]): The batch, `MaskedDocs` where words are hidden.
+    docs (Sequence[Doc]): The batch, of one vocab; `MaskedDocs` where words are hidden.
     is_train (bool): Whether static vectors are hidden from some tokens.
     RETURNS (WordBatch): nW distinct words and the word of each of the nT tokens.
     """

@@ -199,8 +199,9 @@ def find_tok2vec(nlp: Language, name: str, component: str, layer: str) -> Tok2Ve
     before = names[: names.index(name)] if name in names else names
     if component not in before:
         raise ValueError(Errors.E742.format(name=name, component=component, names=before))
-    pipe: Any = nlp.get_pipe(component)
-    model = pipe.model
+    model = getattr(nlp.get_pipe(component), "model", None)
+    if not isinstance(model, Model):
+        raise ValueError(Errors.E749.format(component=component))
     if not layer:
         return model
     if not model.has_ref(layer):

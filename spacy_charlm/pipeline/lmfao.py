@@ -38,10 +38,11 @@ HEAD = "head.bin"
 class CharlmLMFAO(Pipe):
     """Name the words that a pretrained tok2vec sees: at each token, or behind a mask.
 
-    `token._.charlm_words` gets the nearest words of a table with their cosines, the best first,
-    `token._.charlm_margin` how far the first is ahead of the second. `fill` says what fits behind
-    [MASK], `suggest` what a misspelled word may be. The tok2vec has to be as it was pretrained: a
-    tok2vec that was trained on since no longer fits the head.
+    `token._.charlm_words` gets the nearest words of a table with their cosines, the best first (as
+    tuples; as lists where the Docs come from another process or a file), `token._.charlm_margin`
+    how far the first is ahead of the second. `fill` says what fits behind [MASK], `suggest` what a
+    misspelled word may be. The tok2vec has to be as it was pretrained: a tok2vec that was trained
+    on since no longer fits the head.
 
     nlp (Language): The pipeline.
     name (str): Name of the component.

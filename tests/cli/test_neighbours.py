@@ -99,7 +99,9 @@ def test_neighbours_in_a_folder_of_vectors(weights, tmp_path):
     assert run(weights, tmp_path / "vectors", "cat").exit_code == 0
 
 
-@pytest.mark.parametrize("case", ["no table", "floret", "weights", "no floret", "no fit"])
+@pytest.mark.parametrize(
+    "case", ["no table", "floret", "weights", "no floret", "no fit", "no file"]
+)
 def test_neighbours_names_what_is_wrong(case, weights, vectors, tmp_path):
     floret = tmp_path / "floret"
     data = np.ones((9, 4), dtype="float32")
@@ -112,6 +114,8 @@ def test_neighbours_names_what_is_wrong(case, weights, vectors, tmp_path):
         vectors, message = floret, "charlm E725"
     elif case == "weights":
         weights, message = vectors, "charlm E"
+    elif case == "no file":
+        more, message = ["--held-out", tmp_path / "none.txt"], "none.txt"
     elif case == "no fit":
         more, message = ["--n-fit", 0], "charlm E730"
     else:

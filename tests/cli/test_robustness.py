@@ -88,8 +88,15 @@ def test_robustness_takes_the_seeds_of_a_training_together(folder, tmp_path):
         ("spacys", "dev.spacy", ["--kinds", "other"], "charlm E701"),
         ("spacys", "dev.spacy", ["--kinds", "natural"], "charlm E701"),
         ("spacys", "dev.spacy", ["--rates", "2"], "charlm E700"),
+        ("spacys", "dev.spacy", ["--misspellings", "missing.tsv"], "missing.tsv"),
     ],
 )
 def test_robustness_says_what_is_wrong(pipeline, data, more, message, folder):
     result = run(folder / pipeline, "--data", folder / data, *more)
     assert result.exit_code == 1 and message in result.output, result.output
+
+
+@pytest.mark.parametrize("option, value", [("--rates", "many"), ("--seeds", 0), ("--limit", -1)])
+def test_robustness_refuses_options(option, value, folder):
+    result = run(folder / "spacys", "--data", folder / "dev.spacy", option, value)
+    assert result.exit_code == 2 and option in result.output

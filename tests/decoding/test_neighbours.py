@@ -131,6 +131,7 @@ def test_neighbours_of_nothing(ops):
     for found in (
         table.search(QUERIES[:0], 3),
         table.search_csls(QUERIES[:0], 3, table.hubness(QUERIES)),
+        table.search_inverted(QUERIES[:0], 3),
     ):
         assert found.rows.shape == (0, 3) and found.scores.shape == (0, 3)
     zero = table.search(np.zeros((1, 6), "float32"), 2)  # no direction, and no division by zero

@@ -259,6 +259,16 @@ def test_charlm_lmao_names_what_is_wrong(table, settings, message):
         make_nlp(table, **settings)
 
 
+def test_charlm_lmao_beside_a_component_without_a_model(table):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    target = {"@misc": "spacy-charlm.StaticVectors.v1", "path": str(table / "table.txt")}
+    config = {"objective": {"target": target}, "component": "sentencizer"}
+    nlp.add_pipe("charlm_lmao", config=config)
+    with pytest.raises(ValueError, match="E749.*'sentencizer'"):
+        nlp.initialize()
+
+
 def test_charlm_lmao_builds_with_its_defaults():
     nlp = spacy.blank("en")
     nlp.add_pipe("tok2vec")
