@@ -26,6 +26,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -52,13 +53,14 @@ class Run:
 
     name: str
     folder: Path
+    command: Command
     args: list[str]
 
-    @property
+    @cached_property
     def settings(self) -> dict[str, Any]:
-        """What decides the result: the arguments and the files that they name."""
+        """What decides the result: the command, its arguments and the files that they name."""
         files = {arg: _digest(Path(arg)) for arg in self.args if Path(arg).exists()}
-        return {"args": self.args, "files": files}
+        return {"command": self.command.value, "args": self.args, "files": files}
 
     @property
     def is_done(self) -> bool:
@@ -86,19 +88,19 @@ def main(
             name, config, *own = shlex.split(text)
             args = [config, *shlex.split(overrides), *own, "--system.seed", str(seed)]
             args += ["--gpu-id", str(gpu_id)]
-            runs.append(Run(f"{name} (seed {seed})", output / name / f"seed-{seed}", args))
+            folder = output / name / f"seed-{seed}"
+            runs.append(Run(f"{name} (seed {seed})", folder, command, args))
     waiting = [run for run in runs if not run.is_done]
     if len(waiting) < len(runs):
         msg.info(f"{len(runs) - len(waiting)} of {len(runs)} runs are done already")
-    run_all(waiting, command, jobs)
+    run_all(waiting, jobs)
     msg.good(f"{len(runs)} runs in {output}")
 
 
-def run_all(waiting: list[Run], command: Command, jobs: int) -> None:
+def run_all(waiting: list[Run], jobs: int) -> None:
     """Keep so many processes busy until every run has ended; stop all if one fails.
 
     waiting (list[Run]): What to run.
-    command (Command): The spaCy command.
     jobs (int): Processes at a time.
     """
     # a plain SIGTERM would leave the processes behind
@@ -109,7 +111,7 @@ def run_all(waiting: list[Run], command: Command, jobs: int) -> None:
         while queue or active:
             while queue and len(active) < jobs:
                 run = queue.pop(0)
-                active[run.name] = (run, time.time(), *_start(run, command))
+                active[run.name] = (run, time.time(), *_start(run))
             time.sleep(0.2)
             for name, (run, began, process, log) in list(active.items()):
                 if process.poll() is None:
@@ -131,13 +133,14 @@ def run_all(waiting: list[Run], command: Command, jobs: int) -> None:
             log.close()
 
 
-def _start(run: Run, command: Command) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+def _start(run: Run) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     """Start one run in an empty folder."""
+    run.settings  # noqa: B018  (digested before an input can change)
     if run.folder.exists():
         shutil.rmtree(run.folder)
     run.folder.mkdir(parents=True)
-    args = [sys.executable, "-m", "spacy", *command.value.split(), run.args[0]]
-    if command is Command.train:
+    args = [sys.executable, "-m", "spacy", *run.command.value.split(), run.args[0]]
+    if run.command is Command.train:
         args += ["--output", str(run.folder), *LOGGER, str(run.folder / "curve.jsonl")]
     else:
         args += [str(run.folder)]
