@@ -317,6 +317,14 @@ class Errors:
         "schedule '{found}', which would begin anew at each block of texts. Set `size` to a number."
     )
 
+    E529 = (
+        "[charlm E529] Expected a tokenizer that other processes can have a copy of, but found "
+        "{found}. Leave --prefetch out, or install its code as a package and give it a `vocab`."
+    )
+    E530 = (
+        "[charlm E530] Expected workers that last until the next checkpoint, but {n} were lost one "
+        "after the other: {reason} Smaller batches need less memory; --resume goes on in {path}."
+    )
     W520 = (
         "[charlm W520] A worker was lost ({reason}). All begin anew from the last checkpoint; what "
         "came after it is computed again."
@@ -354,10 +362,7 @@ class Errors:
         "[charlm E616] Expected one true category per text in '{path}', but found {found} in text "
         "{number}. The probe is for exclusive classes; keep one category per text."
     )
-    E617 = (
-        "[charlm E617] Expected at least {expected} {what}, but found {found}{where}. Give more "
-        "data, or lower {option}."
-    )
+    E617 = "[charlm E617] Expected at least {expected} {what}, but found {found}."
     E618 = (
         "[charlm E618] Expected two or more labels that occur at least twice among the {n} drawn, "
         "but found {found}. Raise --n-labels, or check that the file has more than one class."

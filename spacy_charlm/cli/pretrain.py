@@ -46,7 +46,12 @@ def pretrain_cli(
             config = load_config(config_path, overrides=overrides, interpolate=False)
             if workers > 1:
                 worker: Any = Crew(
-                    config, init, n_workers=workers, prefetch=prefetch, use_gpu=use_gpu >= 0
+                    config,
+                    init,
+                    n_workers=workers,
+                    prefetch=prefetch,
+                    use_gpu=use_gpu >= 0,
+                    code=code_path,
                 )
             else:
                 worker = Worker(config, init, prefetch=prefetch)
@@ -78,9 +83,11 @@ def _plot(log: Path) -> None:
     from ..plots.learning_curve import plot_logs
 
     picture = log.with_name("curve.png")
+    if not log.stat().st_size:
+        return  # stopped before the first line
     try:
         plot_logs([log], picture)
-    except ImportError as err:
+    except (ImportError, OSError) as err:
         msg.info(str(err))
     else:
         msg.info(f"Learning curves: {picture}")

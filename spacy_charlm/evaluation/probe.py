@@ -109,10 +109,10 @@ def probe(
     RAISES (ValueError): If config, weights or data do not fit, or labels are too few.
     RAISES (ImportError): If scikit-learn is missing.
     """
-    for name, value in (("--n-labels", n_labels), ("--draws", draws)):
-        if value < 1:
-            message = Errors.E617.format(expected=1, what=name, found=value, where="", option=name)
-            raise ValueError(message)
+    least = (("--n-labels", n_labels, 1), ("--draws", draws, 1), ("--limit-dev", limit_dev, 0))
+    for name, value, expected in least:
+        if value < expected:
+            raise ValueError(Errors.E617.format(expected=expected, what=f"as {name}", found=value))
     if (dev is None) == (n_dev <= 0):
         raise ValueError(Errors.E619.format(found="neither" if dev is None else "both"))
     LinearProbe()  # fails early where scikit-learn is missing
@@ -203,8 +203,8 @@ def _guess(train: Items, drawn: Sequence[np.ndarray], dev: Items) -> Row:
 
 
 def _too_few(expected: int, what: str, found: int, path: Path, option: str) -> str:
-    where = f" in '{path}'"
-    return Errors.E617.format(expected=expected, what=what, found=found, where=where, option=option)
+    found_there = f"{found} in '{path}'. Give more data, or lower {option}"
+    return Errors.E617.format(expected=expected, what=what, found=found_there)
 
 
 @contextmanager

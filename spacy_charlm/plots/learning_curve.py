@@ -39,7 +39,7 @@ class Panel(NamedTuple):
 
 
 PANELS = (
-    Panel("loss, mean per word", (Curve("dev_loss", "dev"), Curve("loss", "train", dashed=True))),
+    Panel("loss", (Curve("dev_loss", "dev"), Curve("loss", "train", dashed=True))),
     Panel("dev: cosine to the target vector", (Curve("dev_cosine", "dev"),)),
     Panel(
         "dev: right word among the nearest, share",

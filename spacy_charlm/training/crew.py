@@ -33,6 +33,7 @@ class Crew:
     n_workers (int): Number of workers.
     prefetch (int): Processes that tokenise ahead, for each worker.
     use_gpu (bool): Whether each worker has a GPU of its own.
+    code (Optional[Path]): Python file with functions of the config, which each worker imports.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Crew:
         n_workers: int,
         prefetch: int = 0,
         use_gpu: bool = False,
+        code: Path | None = None,
     ) -> None:
         self._ray = require("ray", extra="ray", what="--workers")
         self.nlp = load_model_from_config(config)
@@ -59,7 +61,7 @@ class Crew:
             "num_gpus": int(use_gpu),
             "runtime_env": {"env_vars": {name: os.environ.get(name, threads) for name in THREADS}},
         }
-        self._arguments = (config.to_str(), init, os.getcwd(), n_workers, prefetch, use_gpu)
+        self._arguments = (config.to_str(), init, os.getcwd(), n_workers, prefetch, use_gpu, code)
         self._workers: list[Any] = []
         self.busy = self.wall = 0.0  # seconds of the slowest worker, and of all steps
         self.restart()

@@ -107,6 +107,9 @@ def _rank(
 
 
 def _score_other(model: Model, batches: list[list[Doc]]) -> float:
+    """Mean over the batches, by their words. PretrainCharacters and L2 sum over a batch, so that
+    their loss tells only among runs with batches of one size.
+    """
     losses = words = 0.0
     for docs in batches:
         prediction, _ = model(docs, is_train=False)

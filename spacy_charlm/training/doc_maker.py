@@ -17,16 +17,18 @@ class DocMaker:
 
     A memory zone would empty the vocab as well, but its hash tables keep a place for every word
     that was ever in them, and the tokenizer keeps no cache in it. Where the tokenizer cannot be
-    copied, or its vocab has vectors that layers read, a zone has to do.
+    copied or has no vocab of its own, or its vocab has vectors that layers read, a zone has to do.
 
     tokenizer (Callable[[str], Doc]): The tokenizer of a pipeline.
     max_length (int): Longest text that it takes, in characters.
+    vocab (Vocab): The pipeline's.
     """
 
-    def __init__(self, tokenizer: Any, max_length: int) -> None:
+    def __init__(self, tokenizer: Any, max_length: int, vocab: Vocab) -> None:
         self.max_length = max_length
-        self._source = None if tokenizer.vocab.vectors.size else _copy(tokenizer)
-        self._set(tokenizer)
+        can_be_renewed = hasattr(tokenizer, "vocab") and not vocab.vectors.size
+        self._source = _copy(tokenizer) if can_be_renewed else None
+        self._set(tokenizer, vocab)
         if self._source is not None:
             self._renew()
 
@@ -43,12 +45,18 @@ class DocMaker:
         yield
 
     def _renew(self) -> None:
-        self._set(pickle.loads(self._source or b""))
+        tokenizer = pickle.loads(self._source or b"")
+        self._set(tokenizer, tokenizer.vocab)
 
-    def _set(self, tokenizer: Any) -> None:
-        self.make_doc: Callable[[str], Doc] = tokenizer
-        self.vocab: Vocab = tokenizer.vocab
+    def _set(self, tokenizer: Callable[[str], Doc], vocab: Vocab) -> None:
+        self.make_doc = tokenizer
+        self.vocab = vocab
         self._before = len(self.vocab)
+
+
+def can_be_sent(tokenizer: Any) -> bool:
+    """Whether another process can have a copy of the tokenizer, with a vocab of its own."""
+    return hasattr(tokenizer, "vocab") and _copy(tokenizer) is not None
 
 
 def _copy(tokenizer: Any) -> bytes | None:

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from ..errors import Errors
 from .memory import resident_megabytes
 from .show_progress import clock
 
@@ -21,6 +22,8 @@ def dry_run(worker: Any) -> list[tuple[str, str]]:
     scanned = time.monotonic() - start
     worker.start_pass(0, 0)
     n_steps = worker.next_round()
+    if n_steps < 1:
+        raise ValueError(Errors.E527)
     measured = words = 0.0
     for i in range(min(n_steps, N_UPDATES + 1)):
         start = time.monotonic()
@@ -45,7 +48,7 @@ def dry_run(worker: Any) -> list[tuple[str, str]]:
             *lines,
         ]
     scores = worker.evaluate()
-    if scores:
+    if "dev_masked" in scores:
         lines.append(("words behind masks in the development texts", f"{scores['dev_masked']:,}"))
     lines.append(("memory, MB", f"{resident_megabytes():,.0f}"))
     return lines

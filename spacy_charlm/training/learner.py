@@ -11,7 +11,14 @@ from spacy.schemas import ConfigSchemaPretrain
 from spacy.tokens import Doc
 from spacy.training.pretrain import create_pretraining_model
 from spacy.util import dot_to_object, load_model_from_config, registry
-from thinc.api import Config, Model, fix_random_seed, set_gpu_allocator
+from thinc.api import (
+    Config,
+    CupyOps,
+    Model,
+    fix_random_seed,
+    get_current_ops,
+    set_gpu_allocator,
+)
 
 from ..card import CARD_ATTR
 from ..errors import Errors
@@ -54,7 +61,7 @@ class Learner:
         self.seed = config.interpolate()["training"]["seed"] or 0
         fix_random_seed(self.seed)
         allocator = config.interpolate()["training"]["gpu_allocator"]
-        if allocator:
+        if allocator and isinstance(get_current_ops(), CupyOps):
             set_gpu_allocator(allocator)
         config = config.copy()
         config["initialize"]["init_tok2vec"] = None  # it may be what is made here

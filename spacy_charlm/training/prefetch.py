@@ -15,7 +15,8 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.types import Ints2d
 
-from .doc_maker import DocMaker
+from ..errors import Errors
+from .doc_maker import DocMaker, can_be_sent
 from .make_pieces import make_doc
 from .read_texts import Text
 from .text_corpus import Counts, TextCorpus
@@ -55,10 +56,13 @@ class Prefetch:
     nlp (Language): The pipeline whose tokenizer makes the words.
     corpus (TextCorpus): The reader whose settings split the texts.
     n_process (int): Number of processes.
+    RAISES (ValueError): If the tokenizer cannot be sent to them.
     """
 
     def __init__(self, nlp: Language, corpus: TextCorpus, n_process: int) -> None:
         self.n_process = n_process
+        if not can_be_sent(nlp.tokenizer):
+            raise ValueError(Errors.E529.format(found=type(nlp.tokenizer).__name__))
         # Spawned, not forked: a fork of a process that holds threads or a GPU may hang.
         self._pool = ProcessPoolExecutor(
             n_process,
@@ -96,7 +100,7 @@ _PROCESS: dict[str, Any] = {}  # what a child process keeps between its tasks
 
 
 def _start(tokenizer: Any, max_length: int, corpus: TextCorpus) -> None:
-    _PROCESS["maker"] = DocMaker(tokenizer, max_length)
+    _PROCESS["maker"] = DocMaker(tokenizer, max_length, tokenizer.vocab)
     _PROCESS["corpus"] = corpus
 
 

@@ -27,6 +27,7 @@ from .signals import catch_signals
 from .worker import WorkerLost
 
 BEST, LAST, LOG, CHECKPOINTS = "model-best.bin", "model-last.bin", "log.jsonl", "checkpoints"
+MAX_LOSSES = 3  # workers lost with no checkpoint between them: the next would be lost, too
 HEADS = {BEST: "head-best.bin", LAST: "head-last.bin"}
 
 
@@ -52,13 +53,19 @@ def pretrain(worker: Any, output: Path, *, resume: bool = False) -> Outcome:
     RAISES (ValueError): If config, texts or checkpoint do not fit; nothing is overwritten.
     RAISES (OSError): If the output cannot be written; what was written stays.
     """
+    newest, losses = None, 0
     while True:
         try:
             return Pretraining(worker, output, resume=resume).run()
         except WorkerLost as err:
+            found = find_checkpoints(output / CHECKPOINTS)
+            losses = losses + 1 if found and found[-1] == newest else 1
+            newest = found[-1] if found else None
+            if losses > MAX_LOSSES:
+                raise ValueError(Errors.E530.format(n=losses, reason=err, path=output)) from err
             msg.warn(Errors.W520.format(reason=err))
             worker.restart()
-            resume = bool(find_checkpoints(output / CHECKPOINTS))
+            resume = bool(found)
 
 
 class Pretraining:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from spacy.cli._util import import_code
 from thinc.api import Config, Model, require_gpu
 
 from .learner import Result
@@ -29,6 +30,7 @@ class RayWorker(Worker):
         n_workers: int,
         prefetch: int,
         use_gpu: bool,
+        code: Path | None,
     ) -> tuple[int, str, int, dict[str, Any] | None]:
         """Build the worker.
 
@@ -39,10 +41,12 @@ class RayWorker(Worker):
         n_workers (int): Number of workers.
         prefetch (int): Processes that tokenise ahead.
         use_gpu (bool): Whether to compute on the GPU that Ray gives this worker.
+        code (Optional[Path]): Python file with functions of the config.
         RETURNS (Tuple): Seed, component, passes and target.
         """
         if os.path.isdir(folder):
             os.chdir(folder)
+        import_code(code)
         if use_gpu:
             require_gpu(0)
         filled = Config().from_str(config, interpolate=False)

@@ -70,7 +70,7 @@ class Rounds:
 
     def __post_init__(self) -> None:
         """Make what makes the Docs."""
-        self._maker = DocMaker(self.nlp.tokenizer, self.nlp.max_length)
+        self._maker = DocMaker(self.nlp.tokenizer, self.nlp.max_length, self.nlp.vocab)
 
     def read(self, epoch: int, first: int = 0) -> Iterator[list[list[tuple[int, Batch]]]]:
         """Read the rounds of a pass.
@@ -104,8 +104,7 @@ class Rounds:
     def _read_texts(self, epoch: int) -> Iterator[Text]:
         if isinstance(self.corpus, TextCorpus):
             return self.corpus.read(self.nlp.vocab, epoch, Counts())
-        found = self.corpus(self.nlp)
-        return (item.reference if isinstance(item, Example) else item for item in found)
+        return read_docs(self.nlp, self.corpus)
 
     def _seed(self, epoch: int, block: int) -> None:
         """Tell what a reader draws while it reads a block: updates between blocks draw, too."""
@@ -122,6 +121,17 @@ class Rounds:
     def _group(self, blocks: Iterator[list[Text]]) -> Iterator[list[list[Text]]]:
         while group := list(islice(blocks, self.n_parts)):
             yield [group[part] for part in self.parts if part < len(group)]
+
+
+def read_docs(nlp: Language, corpus: Any) -> Iterator[Doc]:
+    """Read a corpus as Docs: readers of spaCy give Examples.
+
+    nlp (Language): The pipeline.
+    corpus (Callable): A reader of [corpora].
+    YIELDS (Doc): The Docs.
+    """
+    for item in corpus(nlp):
+        yield item.reference if isinstance(item, Example) else item
 
 
 def scan_corpus(nlp: Language, corpus: Any) -> Scan | None:

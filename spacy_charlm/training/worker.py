@@ -14,7 +14,7 @@ from .dev_scores import score_dev
 from .learner import Learner, Result
 from .prefetch import Prefetch
 from .read_texts import list_files
-from .rounds import Rounds, Scan, scan_corpus
+from .rounds import Rounds, Scan, read_docs, scan_corpus
 from .settings import Settings, read_settings
 from .text_corpus import TextCorpus
 
@@ -180,7 +180,8 @@ class Worker:
         corpus = self.learner.resolve_corpus(self.settings.dev_corpus)
         if isinstance(corpus, TextCorpus) and corpus.path is None:
             return []
-        return [list(batch) for batch in self.learner.batcher(corpus(self.learner.nlp))]
+        docs = read_docs(self.learner.nlp, corpus)
+        return [list(batch) for batch in self.learner.batcher(docs)]
 
     def _make_prefetch(self, n_process: int) -> Prefetch | None:
         corpus = self.learner.corpus

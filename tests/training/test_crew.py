@@ -180,6 +180,23 @@ def test_crew_averages_weights_after_steps_of_their_own(paths):
     assert differ[:6] == [False, True, False, True, True, False]
 
 
+@pytest.mark.slow
+def test_crew_imports_code_in_each_worker(paths, tmp_path, monkeypatch):
+    code = tmp_path / "code.py"
+    code.write_text(
+        "from spacy.util import registry\n"
+        "from spacy_charlm.objectives.losses import CosineLoss\n"
+        "registry.misc('test_loss_of_a_file.v1')(CosineLoss)\n",
+        encoding="utf8",
+    )
+    config = read_config("cosine", paths)
+    config["pretraining"]["objective"]["loss"] = {"@misc": "test_loss_of_a_file.v1"}
+    monkeypatch.chdir(tmp_path)
+    crew = Crew(config, n_workers=2, code=Path("code.py"))
+    assert run_steps(crew, 2)[1]
+    crew.close()
+
+
 def test_crew_passes_on_the_error_of_a_worker(paths, tmp_path):
     missing = {**paths, "paths.target_vectors": str(tmp_path / "none.txt")}
     with pytest.raises(ValueError, match="charlm E202"):

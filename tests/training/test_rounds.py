@@ -145,7 +145,7 @@ def test_doc_maker_renews_its_vocab(monkeypatch):
     monkeypatch.setattr(doc_maker, "MAX_LEXEMES", 50)
     nlp = spacy.blank("en")
     n_lexemes, n_strings = len(nlp.vocab), len(nlp.vocab.strings)
-    maker, sizes = DocMaker(nlp.tokenizer, nlp.max_length), []
+    maker, sizes = DocMaker(nlp.tokenizer, nlp.max_length, nlp.vocab), []
     for i in range(30):
         with maker.zone():
             doc = maker.make_doc(" ".join(f"w{i}x{j}" for j in range(20)) + " can't")
@@ -159,7 +159,7 @@ def test_doc_maker_leaves_vectors_where_they_are():
     """Layers read them from the Doc's vocab; a zone frees the words instead."""
     nlp = spacy.blank("en")
     nlp.vocab.set_vector("cat", np.ones(3, dtype="float32"))
-    maker = DocMaker(nlp.tokenizer, nlp.max_length)
+    maker = DocMaker(nlp.tokenizer, nlp.max_length, nlp.vocab)
     assert maker.vocab is nlp.vocab
     with maker.zone():
         assert maker.make_doc("a cat")[1].has_vector
