@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import Errors
+from .errors import Errors
 
 PART = ".part"  # what a file is called until it is whole
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from spacy_charlm.training import files
-from spacy_charlm.training.files import make_folder, write_whole
+from spacy_charlm import files
+from spacy_charlm.files import make_folder, write_whole
 
 NEEDS_DEV_FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 

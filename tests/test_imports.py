@@ -11,7 +11,7 @@ import spacy_charlm
 
 ROOT = Path(spacy_charlm.__file__).parent
 RANKS = [
-    ("types", "errors", "compat", "card"),
+    ("types", "errors", "compat", "card", "files"),
     ("layers", "noise", "decoding"),
     ("architectures", "targets"),
     ("objectives",),

@@ -8,7 +8,7 @@ import srsly
 from thinc.api import NumpyOps, Ops
 from thinc.util import to_numpy
 
-from ..training.files import replace_whole
+from ..files import replace_whole
 from .neighbours import Neighbours, best_words, normalise
 from .spellings import Spellings
 

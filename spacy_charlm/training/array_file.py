@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import Errors
-from .files import write_whole
+from ..files import write_whole
 
 MAGIC = b"charlm1\n"
 TYPES = ("<f4", "<f8", "<i4", "<i8")

@@ -11,8 +11,8 @@ from thinc.api import Model, Optimizer
 
 from ..card import CARD_ATTR
 from ..errors import Errors
+from ..files import PART
 from .array_file import ArrayFile, read_arrays, write_arrays
-from .files import PART
 from .optimizer import get_steps, set_steps
 
 KIND = "charlm pretrain"

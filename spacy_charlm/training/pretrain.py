@@ -9,6 +9,7 @@ from wasabi import msg
 
 from ..card import complete_card
 from ..errors import Errors
+from ..files import make_folder, write_whole
 from .checkpoint import (
     Progress,
     find_checkpoints,
@@ -16,7 +17,6 @@ from .checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from .files import make_folder, write_whole
 from .learner import Result
 from .memory import resident_megabytes
 from .origin import compare_origins, describe_origin

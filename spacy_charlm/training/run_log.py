@@ -11,7 +11,7 @@ from spacy.language import Language
 from wasabi import msg
 
 from ..errors import Errors
-from .files import write_whole
+from ..files import write_whole
 
 COLUMNS = {
     "step": ("#", "{:,}"),

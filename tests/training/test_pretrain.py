@@ -17,9 +17,9 @@ from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from spacy.util import load_config, registry
 
+from spacy_charlm import files
 from spacy_charlm.card import read_card, read_weights
 from spacy_charlm.objectives.losses import CosineLoss
-from spacy_charlm.training import files
 from spacy_charlm.training.checkpoint import find_checkpoints, read_checkpoint
 from spacy_charlm.training.pretrain import BEST, CHECKPOINTS, LAST, LOG
 from spacy_charlm.training.worker import Worker
