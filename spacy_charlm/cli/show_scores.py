@@ -33,7 +33,7 @@ def show_scores(title: str, scores: Mapping[str, Sequence[RankScore]]) -> None:
     fields = list(rows[0][1])
     msg.table(
         [(name, *(COLUMNS[field][1].format(row[field]) for field in fields)) for name, row in rows],
-        header=("of", *(COLUMNS[field][0] for field in fields)),
+        header=("name", *(COLUMNS[field][0] for field in fields)),
         divider=True,
         aligns=("l", "l", *"r" * (len(fields) - 1)),
     )
