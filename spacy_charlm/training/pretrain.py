@@ -53,14 +53,15 @@ def pretrain(worker: Any, output: Path, *, resume: bool = False) -> Outcome:
     RAISES (ValueError): If config, texts or checkpoint do not fit; nothing is overwritten.
     RAISES (OSError): If the output cannot be written; what was written stays.
     """
-    newest, losses = None, 0
+    newest: list[Path] | None = None
+    losses = 0
     while True:
         try:
             return Pretraining(worker, output, resume=resume).run()
         except WorkerLost as err:
             found = find_checkpoints(output / CHECKPOINTS)
-            losses = losses + 1 if found and found[-1] == newest else 1
-            newest = found[-1] if found else None
+            losses = losses + 1 if found[-1:] == newest else 1
+            newest = found[-1:]
             if losses > MAX_LOSSES:
                 raise ValueError(Errors.E530.format(n=losses, reason=err, path=output)) from err
             msg.warn(Errors.W520.format(reason=err))

@@ -86,6 +86,24 @@ def test_pretrain_gives_up_where_workers_are_lost_again_and_again(tiny):
     assert worker.restarts == 3 and find_checkpoints(tiny.folder / "out" / CHECKPOINTS)
 
 
+def test_pretrain_gives_up_where_workers_are_lost_before_they_begin(tiny):
+    class NeverReads(Worker):
+        restarts = 0
+
+        def scan(self):
+            if self.restarts > 9:
+                raise AssertionError("for ever")
+            raise WorkerLost("It was killed.")
+
+        def restart(self):
+            self.restarts += 1
+
+    worker = NeverReads(tiny.config())
+    with pytest.raises(ValueError, match="E530.*4 were lost"):
+        pretrain(worker, tiny.folder / "out")
+    assert worker.restarts == 3
+
+
 def test_dry_run_of_spacys_objective(tiny):
     lines = dict(dry_run(Worker(tiny.config(blocks=CHARACTERS))))
     assert "words/s" in lines and not any("masks" in name for name in lines)
