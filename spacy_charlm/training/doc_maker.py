@@ -26,8 +26,7 @@ class DocMaker:
 
     def __init__(self, tokenizer: Any, max_length: int, vocab: Vocab) -> None:
         self.max_length = max_length
-        can_be_renewed = hasattr(tokenizer, "vocab") and not vocab.vectors.size
-        self._source = _copy(tokenizer) if can_be_renewed else None
+        self._source = None if vocab.vectors.size else copy_tokenizer(tokenizer)
         self._set(tokenizer, vocab)
         if self._source is not None:
             self._renew()
@@ -54,12 +53,10 @@ class DocMaker:
         self._before = len(self.vocab)
 
 
-def can_be_sent(tokenizer: Any) -> bool:
-    """Whether another process can have a copy of the tokenizer, with a vocab of its own."""
-    return hasattr(tokenizer, "vocab") and _copy(tokenizer) is not None
-
-
-def _copy(tokenizer: Any) -> bytes | None:
+def copy_tokenizer(tokenizer: Any) -> bytes | None:
+    """Pickle a tokenizer with its vocab; None where that cannot be, or it has no vocab."""
+    if not hasattr(tokenizer, "vocab"):
+        return None
     # Tokenizers of other packages may hold what pickle cannot take, and say so in various ways.
     try:
         return pickle.dumps(tokenizer)

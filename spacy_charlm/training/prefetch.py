@@ -1,5 +1,6 @@
 """Tokenise ahead in other processes, in the same order whatever their number."""
 
+import pickle
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,7 +17,7 @@ from spacy.vocab import Vocab
 from thinc.types import Ints2d
 
 from ..errors import Errors
-from .doc_maker import DocMaker, can_be_sent
+from .doc_maker import DocMaker, copy_tokenizer
 from .make_pieces import make_doc
 from .read_texts import Text
 from .text_corpus import Counts, TextCorpus
@@ -61,14 +62,15 @@ class Prefetch:
 
     def __init__(self, nlp: Language, corpus: TextCorpus, n_process: int) -> None:
         self.n_process = n_process
-        if not can_be_sent(nlp.tokenizer):
+        tokenizer = copy_tokenizer(nlp.tokenizer)
+        if tokenizer is None:
             raise ValueError(Errors.E529.format(found=type(nlp.tokenizer).__name__))
         # Spawned, not forked: a fork of a process that holds threads or a GPU may hang.
         self._pool = ProcessPoolExecutor(
             n_process,
             mp_context=get_context("spawn"),
             initializer=_start,
-            initargs=(nlp.tokenizer, nlp.max_length, corpus),
+            initargs=(tokenizer, nlp.max_length, corpus),
         )
 
     def tokenise(self, rounds: Iterable[Round]) -> Iterator[list[Tokens]]:
@@ -99,7 +101,8 @@ class Prefetch:
 _PROCESS: dict[str, Any] = {}  # what a child process keeps between its tasks
 
 
-def _start(tokenizer: Any, max_length: int, corpus: TextCorpus) -> None:
+def _start(copy: bytes, max_length: int, corpus: TextCorpus) -> None:
+    tokenizer = pickle.loads(copy)
     _PROCESS["maker"] = DocMaker(tokenizer, max_length, tokenizer.vocab)
     _PROCESS["corpus"] = corpus
 
