@@ -11,7 +11,6 @@ from ..errors import Errors
 
 NgramModel = Model[Ragged, Floats2d]
 
-N_HASHES = 2  # rows of the table per n-gram: two n-grams that share one still differ
 # Odd numbers of many bits, to multiply and mix 64-bit hashes with: those of SplitMix64 and of FNV.
 PRIME = np.uint64(0x100000001B3)
 STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -57,7 +56,7 @@ def forward(
     if not len(found):
         return ops.alloc2f(len(lengths), E.shape[1], dtype=E.dtype), lambda dY: Xr
     scale = ops.xp.maximum(counts, 1).astype(E.dtype).reshape(-1, 1) ** -0.5
-    rows = ops.xp.ascontiguousarray(found.T)
+    rows = found.T  # contiguous
     # `ops.gather_add` takes three times as long on a CPU.
     Y = sum(ops.reduce_sum(E.take(each, axis=0), counts) for each in rows) * scale
 
@@ -87,7 +86,7 @@ def find_ngrams(
     lengths (Ints1d): Characters per word, int32 (nW,).
     sizes (Sequence[int]): Characters of the n-grams; a word that is shorter has none of that size.
     nV (int): Rows of the table.
-    RETURNS (Tuple[Ints2d, Ints1d]): Rows of each n-gram, int32 (nG, N_HASHES), word after word, of
+    RETURNS (Tuple[Ints2d, Ints1d]): Rows of each n-gram, int32 (nG, 2), word after word, of
         each word first the word itself; n-grams per word, int32 (nW,).
     """
     xp: Any = ops.xp
@@ -111,8 +110,9 @@ def find_ngrams(
     columns, exist = zip(whole, *[ngrams[n] for n in sizes])
     exist = xp.stack(exist, axis=1)
     keys = _mix(xp.stack(columns, axis=1)[exist])
+    # Two rows for each: n-grams that share one still differ.
     halves = (keys & np.uint64(0xFFFFFFFF), keys >> np.uint64(32))
-    rows = xp.stack([half % np.uint64(nV) for half in halves], axis=1)
+    rows = xp.stack([half % np.uint64(nV) for half in halves]).T
     numbers = _sum_up(xp, exist.sum(axis=1))
     return rows.astype("int32"), (numbers[ends] - numbers[starts]).astype("int32")
 

@@ -220,8 +220,10 @@ def _respell(ids: np.ndarray, docs: MaskedDocs, columns: Sequence[int]) -> dict[
             else:
                 value = getters[column](text)
                 if isinstance(value, str):
-                    texts[get_string_id(value)] = value
-                ids[token, i] = get_string_id(value) if isinstance(value, str) else int(value)
+                    ids[token, i] = value_key = get_string_id(value)
+                    texts[value_key] = value
+                else:
+                    ids[token, i] = int(value)
     return texts
 
 
