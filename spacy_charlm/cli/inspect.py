@@ -8,12 +8,15 @@ from spacy.cli._util import import_code, parse_config_overrides, show_validation
 from spacy.util import load_config
 from wasabi import msg
 
+from .show_errors import show_errors
+
 if TYPE_CHECKING:
     from ..evaluation.inspect_weights import WeightsReport
 
 MEGABYTE = 1e6
 
 
+@show_errors("The weights cannot be inspected.")
 def inspect_cli(
     ctx: typer.Context,
     weights: Annotated[
@@ -35,16 +38,11 @@ def inspect_cli(
 
     overrides = parse_config_overrides(ctx.args)
     import_code(code_path)
-    try:
-        with show_validation_error(config_path):
-            config = None
-            if config_path is not None:
-                config = load_config(config_path, overrides=overrides, interpolate=True)
-            report = inspect_weights(weights, config, component, layer)
-    except (ValueError, OSError) as err:
-        if not str(err).startswith("[charlm "):
-            raise
-        msg.fail("The weights cannot be inspected.", str(err), exits=1)
+    with show_validation_error(config_path):
+        config = None
+        if config_path is not None:
+            config = load_config(config_path, overrides=overrides, interpolate=True)
+        report = inspect_weights(weights, config, component, layer)
     show_report(report, weights)
     if report.differences:
         msg.divider("differences")

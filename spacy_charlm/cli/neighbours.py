@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from wasabi import msg
 
+from .show_errors import show_errors
+
 if TYPE_CHECKING:
     from ..evaluation.word_reader import Reader
     from ..evaluation.word_scores import WordScore
 
 
+@show_errors("There are no neighbours.")
 def neighbours_cli(
     weights: Annotated[Path, typer.Argument(help="Such as pretrain/model-last.bin", exists=True)],
     vectors: Annotated[Path, typer.Argument(help="Table of words: GloVe text or spaCy vectors")],
@@ -48,41 +51,35 @@ def neighbours_cli(
     from ..training.read_texts import read_lines
     from .show_scores import show_scores
 
-    try:
-        left_out = {line.strip() for _, line in read_lines(held_out)} if held_out else set()
-        table = WordNeighbours(weights, vectors, held_out=left_out, n_fit=n_fit, lang=lang)
-        msg.info(f"{len(table.words):,} words; read-out fitted on {table.n_fit:,}")
-        if words:
-            show_words(words, table.find(words, k, csls=csls), set(table.words))
-        readers: dict[str, Reader | None] = {weights.name: None}
-        if floret is not None:
-            readers[str(floret)] = read_floret(floret)
-        scores: dict[str, dict[str, list[WordScore]]] = {}
-        if misspellings is not None:
-            scores["misspelled words"] = {
-                name: table.score_misspellings(misspellings, other)
-                for name, other in readers.items()
-            }
-        if held_out is not None:
-            scores["held-out words"] = {
-                name: table.score_held_out(other) for name, other in readers.items()
-            }
-        for title, found in scores.items():
-            show_scores(title, found)
-        if scores and output is not None:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            srsly.write_json(
-                output,
-                {
-                    title: {name: [s.__dict__ for s in rows] for name, rows in found.items()}
-                    for title, found in scores.items()
-                },
-            )
-            msg.good(f"Wrote the scores to {output}")
-    except (ValueError, OSError) as err:
-        if "[charlm " not in str(err) and not isinstance(err, (OSError, UnicodeDecodeError)):
-            raise
-        msg.fail("There are no neighbours.", str(err), exits=1)
+    left_out = {line.strip() for _, line in read_lines(held_out)} if held_out else set()
+    table = WordNeighbours(weights, vectors, held_out=left_out, n_fit=n_fit, lang=lang)
+    msg.info(f"{len(table.words):,} words; read-out fitted on {table.n_fit:,}")
+    if words:
+        show_words(words, table.find(words, k, csls=csls), set(table.words))
+    readers: dict[str, Reader | None] = {weights.name: None}
+    if floret is not None:
+        readers[str(floret)] = read_floret(floret)
+    scores: dict[str, dict[str, list[WordScore]]] = {}
+    if misspellings is not None:
+        scores["misspelled words"] = {
+            name: table.score_misspellings(misspellings, other) for name, other in readers.items()
+        }
+    if held_out is not None:
+        scores["held-out words"] = {
+            name: table.score_held_out(other) for name, other in readers.items()
+        }
+    for title, found in scores.items():
+        show_scores(title, found)
+    if scores and output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        srsly.write_json(
+            output,
+            {
+                title: {name: [s.__dict__ for s in rows] for name, rows in found.items()}
+                for title, found in scores.items()
+            },
+        )
+        msg.good(f"Wrote the scores to {output}")
 
 
 def show_words(

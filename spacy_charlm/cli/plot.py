@@ -6,7 +6,10 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
+from .show_errors import show_errors
 
+
+@show_errors("The curves cannot be drawn.")
 def plot_cli(
     logs: Annotated[
         list[Path], typer.Argument(help="log.jsonl of a run, or its folder; several to compare")
@@ -18,10 +21,5 @@ def plot_cli(
     """Draw the learning curves of pretraining runs, all in one picture."""
     from ..plots.learning_curve import plot_logs
 
-    try:
-        plot_logs(logs, output)
-    except (ValueError, OSError, ImportError) as err:
-        if not str(err).startswith("[charlm "):
-            raise
-        msg.fail("The curves cannot be drawn.", str(err), exits=1)
+    plot_logs(logs, output)
     msg.good(f"Wrote the picture to {output}")

@@ -13,7 +13,10 @@ from spacy.cli._util import (
 from spacy.util import load_config
 from wasabi import msg
 
+from .show_errors import show_errors
 
+
+@show_errors("The pretraining cannot go on.")
 def pretrain_cli(
     ctx: typer.Context,
     config_path: Annotated[
@@ -65,10 +68,6 @@ def pretrain_cli(
     except KeyboardInterrupt:
         msg.warn(f"Stopped at once. Add --resume to go on from the last checkpoint in {output}.")
         raise typer.Exit(130) from None
-    except (ValueError, OSError, ImportError) as err:
-        if "[charlm " not in str(err):
-            raise
-        msg.fail("The pretraining cannot go on.", str(err), exits=1)
     _plot(output / LOG)
     if outcome.stopped:
         msg.warn(f"Stopped and saved. The same command with --resume goes on: {output}")

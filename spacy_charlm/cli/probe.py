@@ -13,12 +13,15 @@ from spacy.cli._util import (
 from spacy.util import load_config
 from wasabi import msg
 
+from .show_errors import show_errors
+
 if TYPE_CHECKING:
     from ..evaluation.probe import Report
 
 METRICS = {"accuracy": "accuracy", "micro_f": "micro F1", "macro_f": "macro F1"}
 
 
+@show_errors("The probe cannot run.")
 def probe_cli(
     ctx: typer.Context,
     config_path: Annotated[
@@ -70,10 +73,6 @@ def probe_cli(
     except KeyboardInterrupt:
         msg.warn("Stopped before there was a score; nothing was written.")
         raise typer.Exit(130) from None
-    except (ValueError, OSError, ImportError) as err:
-        if not str(err).startswith("[charlm "):
-            raise
-        msg.fail("The probe cannot run.", str(err), exits=1)
     show_report(report)
     if output is not None:
         settings = {

@@ -6,7 +6,10 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
+from .show_errors import show_errors
 
+
+@show_errors("The robustness cannot be measured.")
 def robustness_cli(
     pipelines: Annotated[
         list[str], typer.Argument(help="Trained pipelines, or folders of seeds of one")
@@ -44,45 +47,40 @@ def robustness_cli(
         if done >= 1:
             bars[name].close(done=True)
 
-    try:
-        # The other 80 % of the words may have been seen in training.
-        natural = read_misspellings(misspellings, share=0.8, rest=True) if misspellings else None
-        curves = measure_robustness(
-            pipelines,
-            data,
-            rates=_read_rates(rates),
-            kinds=kinds.split(","),
-            seeds=seeds,
-            limit=limit,
-            misspellings=natural,
-            show=show,
-        )
-        msg.table(
-            [
-                (
-                    labels[curve.pipeline],
-                    METRICS[curve.metric],
-                    curve.kind,
-                    *(
-                        f"{mean:.1%} +- {deviation:.1%}" if deviation else f"{mean:.1%}"
-                        for mean, deviation in zip(curve.means(), curve.deviations())
-                    ),
-                )
-                for curve in curves
-            ],
-            header=("pipeline", "score", "typos", *(f"{rate:.0%}" for rate in curves[0].rates)),
-            divider=True,
-            aligns=("l", "l", "l", *("r" for _ in curves[0].rates)),
-        )
-        if output is not None:
-            output.mkdir(parents=True, exist_ok=True)
-            srsly.write_json(output / "robustness.json", [curve.__dict__ for curve in curves])
-            plot_robustness(curves, labels, METRICS, output / "robustness.png")
-            msg.good(f"Wrote robustness.json and robustness.png to {output}")
-    except (ValueError, OSError, ImportError) as err:
-        if "[charlm " not in str(err) and not isinstance(err, (OSError, UnicodeDecodeError)):
-            raise
-        msg.fail("The robustness cannot be measured.", str(err), exits=1)
+    # The other 80 % of the words may have been seen in training.
+    natural = read_misspellings(misspellings, share=0.8, rest=True) if misspellings else None
+    curves = measure_robustness(
+        pipelines,
+        data,
+        rates=_read_rates(rates),
+        kinds=kinds.split(","),
+        seeds=seeds,
+        limit=limit,
+        misspellings=natural,
+        show=show,
+    )
+    msg.table(
+        [
+            (
+                labels[curve.pipeline],
+                METRICS[curve.metric],
+                curve.kind,
+                *(
+                    f"{mean:.1%} +- {deviation:.1%}" if deviation else f"{mean:.1%}"
+                    for mean, deviation in zip(curve.means(), curve.deviations())
+                ),
+            )
+            for curve in curves
+        ],
+        header=("pipeline", "score", "typos", *(f"{rate:.0%}" for rate in curves[0].rates)),
+        divider=True,
+        aligns=("l", "l", "l", *("r" for _ in curves[0].rates)),
+    )
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        srsly.write_json(output / "robustness.json", [curve.__dict__ for curve in curves])
+        plot_robustness(curves, labels, METRICS, output / "robustness.png")
+        msg.good(f"Wrote robustness.json and robustness.png to {output}")
 
 
 def _read_rates(rates: str) -> list[float]:

@@ -8,7 +8,10 @@ from spacy.cli._util import import_code, parse_config_overrides, show_validation
 from spacy.util import load_config
 from wasabi import msg
 
+from .show_errors import show_errors
 
+
+@show_errors("The cache cannot be filled.")
 def cache_cli(
     ctx: typer.Context,
     config_path: Annotated[
@@ -36,15 +39,12 @@ def cache_cli(
     except KeyboardInterrupt:
         msg.warn("Stopped. What is in the cache stays there; the same command goes on.")
         raise typer.Exit(130) from None
-    except (ValueError, OSError, ImportError) as err:
-        if "[charlm " not in str(err):
-            raise
-        msg.fail("The cache cannot be filled.", str(err), exits=1)
     finally:
         show.close(done=whole)
     msg.good(f"{added:,} texts added, {total:,} in all")
 
 
+@show_errors("There is no table.")
 def distil_cli(
     model: Annotated[str, typer.Argument(help="Name on the Hugging Face hub, or a folder")],
     words: Annotated[Path, typer.Argument(help="Words, one a line", exists=True, dir_okay=False)],
@@ -68,10 +68,6 @@ def distil_cli(
         target = TransformerVectors(model, layer=given, pooling=pooling, on_misaligned="skip")
         kept = distil_vectors(target, found, output, lang, show.update)
         whole = True
-    except (ValueError, OSError, ImportError) as err:
-        if "[charlm " not in str(err):
-            raise
-        msg.fail("There is no table.", str(err), exits=1)
     finally:
         show.close(done=whole)
     msg.good(f"{kept:,} words of {len(found):,}, width {target.nO}: {output}")

@@ -6,7 +6,10 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
+from .show_errors import show_errors
 
+
+@show_errors("The words cannot be scored.")
 def words_cli(
     pipeline: Annotated[str, typer.Argument(help="Pipeline with charlm_lmfao")],
     text: Annotated[Path, typer.Argument(help="Held-out text: .txt, .jsonl, .spacy, a folder")],
@@ -37,29 +40,26 @@ def words_cli(
     from ..training.text_corpus import create_text_corpus_v1
     from .show_scores import show_scores
 
-    try:
-        nlp = spacy.load(pipeline)
-        component = next((p for _, p in nlp.pipeline if isinstance(p, CharlmLMFAO)), None)
-        if component is None:
-            raise ValueError(Errors.E748.format(path=pipeline, found=", ".join(nlp.pipe_names)))
-        docs = list(create_text_corpus_v1(text, limit=limit)(nlp))
-        n_words = sum(map(len, docs))
-        bar = ShowProgress("Reading")
-        found = score_masked_words(
-            component,
-            docs,
-            rate=rate,
-            seed=seed,
-            show=lambda words: bar.update(words / max(1, n_words), words),
-        )
+    nlp = spacy.load(pipeline)
+    component = next((p for _, p in nlp.pipeline if isinstance(p, CharlmLMFAO)), None)
+    if component is None:
+        raise ValueError(Errors.E748.format(path=pipeline, found=", ".join(nlp.pipe_names)))
+    docs = list(create_text_corpus_v1(text, limit=limit)(nlp))
+    n_words = sum(map(len, docs))
+    bar = ShowProgress("Reading")
+    found = score_masked_words(
+        component,
+        docs,
+        rate=rate,
+        seed=seed,
+        show=lambda words: bar.update(words / max(1, n_words), words),
+    )
+    bar.close(done=True)
+    suggested = []
+    if misspellings is not None:
+        bar = ShowProgress("Spelling")
+        suggested = score_suggestions(component, misspellings, bar.update)
         bar.close(done=True)
-        suggested = []
-        if misspellings is not None:
-            bar = ShowProgress("Spelling")
-            suggested = score_suggestions(component, misspellings, bar.update)
-            bar.close(done=True)
-    except (ValueError, OSError) as err:
-        msg.fail("The words cannot be scored.", str(err), exits=1)
     show_scores("masked words", {Path(pipeline).name: found.scores})
     msg.info(
         f"{found.candidates:,} candidates; {found.no_target:.1%} of the masked words are none of "
