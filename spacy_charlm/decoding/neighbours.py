@@ -120,6 +120,15 @@ class Neighbours:
             lambda scores, start: scores / temperature - total[start : start + scores.shape[1]],
         )
 
+    def cosine(self, queries: Any, rows: Any) -> Any:
+        """Compare each query with one row.
+
+        queries (Floats2d): Vectors, (nQ, nO).
+        rows (Ints1d): The row for each, (nQ,).
+        RETURNS (Floats1d): The cosines, (nQ,).
+        """
+        return (self._prepare(queries) * self.vectors(rows)).sum(axis=1)
+
     def rank(self, queries: Any, rows: Any) -> Any:
         """Count the rows that `search` finds before a given one.
 
@@ -131,7 +140,7 @@ class Neighbours:
         xp: Any = self.ops.xp
         Q = self._prepare(queries)
         wanted = xp.asarray(rows).reshape(-1, 1)
-        own = self._own_scores(Q, rows).reshape(-1, 1)
+        own = self.cosine(queries, rows).reshape(-1, 1)
         ranks = xp.zeros(len(Q), dtype="int64")
         for some in _slices(len(Q), QUERIES):
             for here in _slices(len(self), BLOCK):
@@ -153,7 +162,7 @@ class Neighbours:
         """
         xp: Any = self.ops.xp
         Q = self._prepare(queries)
-        own = self._own_scores(Q, rows)
+        own = self.cosine(queries, rows)
         totals = xp.full((len(temperatures), len(Q)), -xp.inf, dtype="float64")
         for some in _slices(len(Q), QUERIES):
             for here in _slices(len(self), BLOCK):
@@ -162,9 +171,6 @@ class Neighbours:
                     block = _log_sum_exp(xp, scores / temperature)
                     total[some] = xp.logaddexp(total[some], block)
         return own / xp.asarray(temperatures).reshape(-1, 1) - totals
-
-    def _own_scores(self, Q: Any, rows: Any) -> Any:
-        return (Q * self.vectors(rows)).sum(axis=1)
 
     def _score_rows(self, Q: Any) -> Iterator[Any]:
         """Cosines of some rows at a time with all queries, (rows, nQ)."""

@@ -8,8 +8,9 @@ import numpy as np
 from spacy.tokens import Doc
 from thinc.api import Model, fix_random_seed
 
+from ..decoding.neighbours import Neighbours
+
 EVALUATION = 2**31  # a step that no training reaches: its masks are those of every evaluation
-MAX_ROWS = 1_000  # predictions that are compared with all candidates at a time
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,17 @@ def score_dev(model: Model, batches: Iterable[list[Doc]]) -> dict[str, float]:
         without += int((targets.rows < 0).all(axis=1).sum())
         if not len(prediction.vectors):
             continue
-        own = _add(candidates, ops.to_numpy(prediction.targets.values))
-        rows.append(own[ops.to_numpy(prediction.targets.rows)[:, 0]])
+        numbers = _add(candidates, ops.to_numpy(prediction.targets.values))
+        rows.append(numbers[ops.to_numpy(prediction.targets.rows)[:, 0]])
         vectors.append(prediction.vectors)
         losses.append((model.attrs["loss"](ops, docs, prediction)[0], len(rows[-1])))
     if not rows:
         return {"dev_masked": 0, "no_target": without / max(tokens, 1)}
     table = np.frombuffer(b"".join(candidates), dtype="float32").reshape(len(candidates), -1)
-    cosine, ranks = _rank(ops, ops.xp.concatenate(vectors), np.concatenate(rows), table)
-    n = len(ranks)
+    predicted, own = ops.xp.concatenate(vectors), np.concatenate(rows)
+    neighbours = Neighbours(table, ops)
+    cosine, ranks = neighbours.cosine(predicted, own), neighbours.rank(predicted, own)
+    n = len(own)
     return DevScores(
         dev_loss=sum(loss * weight for loss, weight in losses) / n,
         dev_cosine=float(cosine.mean()),
@@ -88,22 +91,6 @@ def _add(candidates: dict[bytes, int], values: np.ndarray) -> np.ndarray:
     return np.array(
         [candidates.setdefault(row.tobytes(), len(candidates)) for row in values], dtype="int64"
     )
-
-
-def _rank(
-    ops: Any, vectors: Any, rows: np.ndarray, table: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Cosine of each prediction with its target, and how many candidates are nearer."""
-    units = ops.asarray2f(table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12))
-    cosines, ranks = [], []
-    for start in range(0, len(rows), MAX_ROWS):
-        block = vectors[start : start + MAX_ROWS]
-        block = block / ops.xp.maximum(ops.xp.linalg.norm(block, axis=1, keepdims=True), 1e-12)
-        scores = block @ units.T
-        own = scores[ops.xp.arange(len(block)), ops.asarray1i(rows[start : start + MAX_ROWS])]
-        cosines.append(ops.to_numpy(own))
-        ranks.append(ops.to_numpy((scores > own.reshape(-1, 1)).sum(axis=1)))
-    return np.concatenate(cosines), np.concatenate(ranks)
 
 
 def _score_other(model: Model, batches: list[list[Doc]]) -> float:

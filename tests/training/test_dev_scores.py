@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from spacy_charlm.decoding import neighbours
 from spacy_charlm.training import dev_scores
 from spacy_charlm.training.dev_scores import score_dev
 from spacy_charlm.training.worker import Worker
@@ -11,9 +12,9 @@ def read_dev(worker):
     return [docs for docs in worker._dev]
 
 
-@pytest.mark.parametrize("max_rows", [1, 1000])
-def test_dev_scores_by_hand(max_rows, tiny, monkeypatch):
-    monkeypatch.setattr(dev_scores, "MAX_ROWS", max_rows)
+@pytest.mark.parametrize("queries", [1, 1000])
+def test_dev_scores_by_hand(queries, tiny, monkeypatch):
+    monkeypatch.setattr(neighbours, "QUERIES", queries)
     worker = Worker(tiny.config())
     model, batches = worker.learner.model, read_dev(worker)
     scores = score_dev(model, batches)
