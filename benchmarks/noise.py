@@ -16,10 +16,10 @@ from spacy.training import Example
 from wasabi import msg
 
 from spacy_charlm.evaluation.paired_timing import describe_machine
+from spacy_charlm.noise.edits import KINDS
 from spacy_charlm.noise.misspellings import read_misspellings
 from spacy_charlm.noise.noisy_docs import make_noisy_example
-from spacy_charlm.noise.spaces import SPACE_KINDS
-from spacy_charlm.noise.typos import COMMON_KINDS, KINDS, NATURAL, Typos
+from spacy_charlm.noise.typos import COMMON_KINDS, NATURAL, SPACE_KINDS, Typos
 from spacy_charlm.training.text_corpus import create_text_corpus_v1
 
 RESULTS = Path(__file__).parent / "results" / "noise.jsonl"

@@ -487,8 +487,8 @@ class Errors:
 
     # E7xx: noise (noise/)
     W700 = (
-        "[charlm W700] {dropped} entities given up so far: a missing or extra space left no token "
-        "boundary at one of their ends"
+        "[charlm W700] {given_up} entities and spans given up so far: typos left no token boundary "
+        "at one of their ends"
     )
     E700 = "[charlm E700] Expected the rate of typos to be between 0 and 1, but found {found}."
     E701 = (
@@ -502,6 +502,14 @@ class Errors:
         "{line}, but found {found!r}."
     )
     E704 = "[charlm E704] Expected `max_run` to be at least 1 character, but found {found}."
+    E705 = (
+        "[charlm E705] Expected the unit of the rate, `per`, to be {expected}, but found '{found}'."
+    )
+    E706 = (
+        "[charlm E706] Expected kinds of typos within words, but found '{found}': a masking keeps "
+        "the tokens. Remove it, or use it in the augmenter spacy-charlm.typos.v1."
+    )
+    E707 = "[charlm E707] Expected `level` to be between 0 and 1, but found {found}."
 
     # E72x: words from vectors (decoding/, evaluation/)
     E720 = (

@@ -8,21 +8,25 @@ from typing import Any
 import numpy as np
 import spacy
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin
-from spacy.training import Example
+from spacy.training import Corpus, Example
+from spacy.util import is_package
 
 from ..errors import Errors
 from ..noise.noisy_docs import make_noisy_example
-from ..noise.typos import COMMON_KINDS, Typos
+from ..noise.typos import COMMON_KINDS, Typos, check_rate
 
-# The score of each component that a reader looks for first.
+# The scores that a reader looks for first, of each component.
 METRICS = {
     "cats_score": "textcat",
     "ents_f": "entities F",
     "tag_acc": "tags",
     "pos_acc": "parts of speech",
+    "morph_acc": "morphology",
+    "lemma_acc": "lemmas",
     "dep_las": "LAS",
+    "sents_f": "sentences F",
 }
+Draw = tuple[dict[str, float], float]  # the scores, and the share of the words that was edited
 MIXED = "mixed"
 BATCH = 32  # Docs at a time: of long texts the 256 of most configs are twice as slow
 
@@ -32,11 +36,13 @@ class Curve:
     """The scores of a pipeline by one metric at one kind of typo.
 
     pipeline (str): Its name.
-    metric (str): A key of METRICS.
+    metric (str): The name of the score: a key of METRICS, or that of a group of spans.
     kind (str): A kind of typo, or "mixed".
-    rates (List[float]): Shares of words with an edit, from 0.
+    rates (List[float]): Shares of words with an edit that were asked for, from 0.
     scores (List[List[float]]): For each rate the score with each seed of the typos and of the
         training, from 0 to 1.
+    edited (List[float]): For each rate the share of the words that were edited: less than the rate
+        where not all words can take that kind of edit.
     """
 
     pipeline: str
@@ -44,6 +50,7 @@ class Curve:
     kind: str
     rates: list[float]
     scores: list[list[float]]
+    edited: list[float]
 
     def means(self) -> list[float]:
         """Mean over the seeds at each rate."""
@@ -69,7 +76,7 @@ def measure_robustness(
 
     pipelines (Sequence[str]): Folders or names of any spaCy pipelines; a folder of trainings with
         other seeds counts as one, see `find_members`.
-    data (Path): A .spacy file with the labels that they predict.
+    data (Path): A .spacy file, or a folder of them, with the labels that they predict.
     rates (Sequence[float]): Shares of words with an edit; 0 is added.
     kinds (Sequence[str]): Kinds of `Typos`, and "mixed".
     seeds (int): Draws for each rate.
@@ -79,44 +86,48 @@ def measure_robustness(
     RETURNS (List[Curve]): One for each pipeline, metric and kind.
     RAISES (ValueError): If nothing can be scored, or a kind is unknown.
     """
-    rates = sorted({0.0, *rates})
-    if not 0 <= rates[-1] <= 1:
-        raise ValueError(Errors.E700.format(found=rates[-1]))
+    rates = sorted({0.0, *map(check_rate, rates)})
     makers = {kind: _make_typos(kind, misspellings) for kind in kinds}
     members = {name: find_members(name) for name in pipelines}
-    curves = []
+    _check_names([member for some in members.values() for member in some])
+    curves: list[Curve] = []
     for name in pipelines:
         n_runs = len(members[name]) * (1 + len(makers) * (len(rates) - 1) * seeds)
         run = words = 0
         show(name, 0.0, 0)
-        found: dict[tuple[str, str], list[list[float]]] = {}
+        found: dict[tuple[str, str], Curve] = {}
         for member in members[name]:
             nlp = _load(member)
-            docs = _read_docs(nlp, data, limit)
-            n_words = sum(map(len, docs))
-            clean = _score(nlp, [Example(nlp.make_doc(doc.text), doc) for doc in docs])
+            examples = _read_examples(nlp, data, limit)
+            clean = _score(nlp, examples)
             if not clean:
                 raise ValueError(Errors.E660.format(path=data, found="none"))
-            run, words = run + 1, words + n_words
+            run += 1
             for kind, typos in makers.items():
-                drawn = [[clean]]
+                draws: list[list[Draw]] = [[(clean, 0.0)]]
                 for rate in rates[1:]:
-                    typos.rate = rate
-                    drawn.append([])
+                    draws.append([])
                     for seed in range(seeds):
                         rng = np.random.default_rng([seed, round(rate * 1000)])
-                        drawn[-1].append(_score(nlp, _make_noisy(nlp, docs, typos, rng)))
-                        run, words = run + 1, words + n_words
+                        noisy, edited = _make_noisy(nlp, examples, typos.at(rate), rng)
+                        draws[-1].append((_score(nlp, noisy), edited))
+                        run += 1
+                        words += sum(len(example.reference) for example in examples)
                         show(name, run / n_runs, words)
+                shares = [float(np.mean([edited for _, edited in some])) for some in draws]
                 for metric in clean:
-                    curve = found.setdefault((metric, kind), [[] for _ in rates])
-                    for scores, at_rate in zip(curve, drawn):
-                        # Typos of spaces may leave a draw without an entity to find.
-                        scores += [one.get(metric, 0.0) for one in at_rate]
-        curves += [
-            Curve(name, metric, kind, rates, scores) for (metric, kind), scores in found.items()
-        ]
+                    key = (metric, kind)
+                    if key not in found:
+                        found[key] = Curve(name, *key, rates, [[] for _ in rates], shares)
+                    for scores, some in zip(found[key].scores, draws):
+                        scores += [one.get(metric, 0.0) for one, _ in some]
+        curves += found.values()
     return curves
+
+
+def describe_metric(metric: str) -> str:
+    """Say what is scored, such as "spans F (sc)"."""
+    return METRICS.get(metric, f"spans F ({metric[len('spans_') : -len('_f')]})")
 
 
 def find_members(name: str) -> list[str]:
@@ -127,45 +138,63 @@ def find_members(name: str) -> list[str]:
     RETURNS (List[str]): The pipelines, at least one.
     """
     folder = Path(name)
-    if not folder.is_dir() or (folder / "config.cfg").exists():
-        return [name]
-    found = []
-    for child in sorted(folder.iterdir()):
-        places = [child / "model-best", child / "model-last", child]
-        found += [str(place) for place in places if (place / "config.cfg").exists()][:1]
+    found = [str(place) for place in _places(folder) if (place / "config.cfg").exists()][:1]
+    if folder.is_dir() and not found:
+        for child in sorted(folder.iterdir()):
+            places = [str(place) for place in _places(child) if (place / "config.cfg").exists()]
+            found += places[:1]
     return found or [name]
 
 
+def _places(folder: Path) -> list[Path]:
+    return [folder / "model-best", folder / "model-last", folder]
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Refuse what is no pipeline before the first one has been scored."""
+    for name in names:
+        if not Path(name).exists() and not is_package(name):
+            raise ValueError(Errors.E661.format(path=name, found="no such folder or package"))
+
+
 def _make_noisy(
-    nlp: Language, docs: Sequence[Doc], typos: Typos, rng: np.random.Generator
-) -> list[Example]:
-    examples = (Example(nlp.make_doc(doc.text), doc) for doc in docs)
-    return [make_noisy_example(nlp, example, typos, rng)[0] for example in examples]
+    nlp: Language, examples: Sequence[Example], typos: Typos, rng: np.random.Generator
+) -> tuple[list[Example], float]:
+    """Make Examples with typos, and tell the share of the words that was edited.
+
+    An entity that no token fits any more counts as missed, as in `spacy evaluate`.
+    """
+    made = [make_noisy_example(nlp, one, typos, rng, give_up=False) for one in examples]
+    words = sum(counts.words for _, counts in made)
+    return [one for one, _ in made], sum(counts.edited for _, counts in made) / max(1, words)
 
 
 def _make_typos(kind: str, misspellings: dict[str, list[str]] | None) -> Typos:
-    return Typos(0.0, COMMON_KINDS if kind == MIXED else [kind], misspellings=misspellings)
+    try:
+        return Typos(0.0, COMMON_KINDS if kind == MIXED else [kind], misspellings=misspellings)
+    except ValueError as err:
+        raise ValueError(f"{err} '{MIXED}' stands for {', '.join(COMMON_KINDS)}.") from None
 
 
 def _load(name: str) -> Language:
     try:
         return spacy.load(name)
     except OSError as err:
-        found = "no such folder or package" if not Path(name).exists() else str(err)
-        raise ValueError(Errors.E661.format(path=name, found=found)) from err
+        raise ValueError(Errors.E661.format(path=name, found=str(err))) from err
 
 
-def _read_docs(nlp: Language, path: Path, limit: int) -> list[Doc]:
-    if not path.is_file() or path.suffix != ".spacy":
-        raise ValueError(Errors.E660.format(path=path, found="no such .spacy file"))
-    docs: list[Doc] = []
-    for doc in DocBin().from_disk(path).get_docs(nlp.vocab):
-        if limit and len(docs) == limit:
-            break
-        docs.append(doc)
-    return docs
+def _read_examples(nlp: Language, path: Path, limit: int) -> list[Example]:
+    if not path.is_dir() and not (path.is_file() and path.suffix == ".spacy"):
+        raise ValueError(Errors.E660.format(path=path, found="no such .spacy file or folder"))
+    try:
+        return list(Corpus(path, limit=limit)(nlp))
+    except ValueError as err:
+        raise ValueError(Errors.E660.format(path=path, found=str(err))) from err
 
 
 def _score(nlp: Language, examples: list[Example]) -> dict[str, float]:
     scores: dict[str, Any] = nlp.evaluate(examples, batch_size=BATCH) if examples else {}
-    return {metric: scores[metric] for metric in METRICS if scores.get(metric) is not None}
+    if not any(example.reference.cats for example in examples):
+        scores.pop("cats_score", None)  # 0 where there is none
+    spans = [name for name in scores if name.startswith("spans_") and name.endswith("_f")]
+    return {name: scores[name] for name in (*METRICS, *spans) if scores.get(name) is not None}

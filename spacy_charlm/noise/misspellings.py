@@ -27,7 +27,7 @@ def read_misspellings(
             if len(parts) != 2 or not all(parts):
                 text = line.rstrip("\n")
                 raise ValueError(Errors.E703.format(path=path, line=number, found=text))
-            # Of two words, or of none, a token cannot become.
+            # A token cannot become two words or none.
             if not any(part.isspace() or " " in part for part in parts):
                 found.setdefault(parts[1].lower(), []).append(parts[0])
     words = sorted(found)

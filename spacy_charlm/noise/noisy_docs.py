@@ -1,70 +1,125 @@
 """Docs with typos, whose labels stay where they are."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from spacy.attrs import ORTH, SPACY
 from spacy.language import Language
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
-from .spaces import change_spaces, drop_misfits
-from .typos import Typos
+from .misfits import drop_misfits
+from .typos import Typos, is_word
 
 ATTRS = ["TAG", "POS", "MORPH", "LEMMA", "DEP", "HEAD", "SENT_START"]
 ENTITY = ["ENT_IOB", "ENT_TYPE", "ENT_KB_ID", "ENT_ID"]
 
 
-def make_noisy_doc(doc: Doc, typos: Typos, rng: np.random.Generator) -> Doc:
-    """Write a Doc anew with typos: as many tokens, the same labels.
+class NoiseCounts(NamedTuple):
+    """What typos have done to a text.
 
-    doc (Doc): The Doc, which stays as it is.
+    words (int): Its words.
+    edited (int): How many of them, or of the spaces behind them, were edited.
+    given_up (int): Entities and spans that ended inside a token of the new text.
+    """
+
+    words: int = 0
+    edited: int = 0
+    given_up: int = 0
+
+
+def make_noisy_example(
+    nlp: Language,
+    example: Example,
+    typos: Typos,
+    rng: np.random.Generator,
+    *,
+    give_up: bool = True,
+) -> tuple[Example, NoiseCounts]:
+    """Write an Example anew with typos.
+
+    The labels keep their tokens, with the typos in them. The text is tokenised by the pipeline,
+    and spaCy aligns the two. An entity that ends inside a token of the text cannot be found there:
+    for training it is given up, and its tokens count as not annotated. Where the corpus gives the
+    tokens, as with `gold_preproc` and for Docs with unknown spaces, they stay, and spaces are not
+    edited.
+
+    nlp (Language): The pipeline.
+    example (Example): The Example, which stays as it is.
     typos (Typos): What makes the typos.
     rng (Generator): Where chance comes from.
-    RETURNS (Doc): Its copy. White space is never edited.
+    give_up (bool): Whether entities and spans are given up.
+    RETURNS (Tuple[Example, NoiseCounts]): Noisy text beside the labels of the clean one, and what
+        was done.
     """
-    words = [token.text for token in doc]
-    edit = [i for i, word in enumerate(words) if not word.isspace()]
-    for i, word in zip(edit, typos([words[i] for i in edit], rng)):
-        words[i] = word
-    noisy = Doc(doc.vocab, words=words, spaces=[bool(token.whitespace_) for token in doc])
+    doc = example.reference
+    old, old_spaces = [token.text for token in doc], _read_spaces(doc)
+    given = _tokens_are_given(nlp, example)
+    words, spaces = typos.edit(old, None if given else old_spaces, rng)
+    spaces = old_spaces if given else spaces
+    edited = sum(a != b for a, b in zip(words, old)) + sum(np.not_equal(spaces, old_spaces))
+    # A space too many is one of the text; the label's token has none.
+    tokens = [new if new == was else new.replace(" ", "") for new, was in zip(words, old)]
+    noisy = copy_labels(doc, tokens)
+    if given:
+        typed = Doc(nlp.vocab, words=tokens, spaces=old_spaces)
+    else:
+        typed = nlp.make_doc("".join(word + " " * space for word, space in zip(words, spaces)))
+    given_up = drop_misfits(noisy, typed) if give_up else 0
+    return Example(typed, noisy), NoiseCounts(sum(map(is_word, old)), int(edited), given_up)
+
+
+def copy_labels(doc: Doc, words: Sequence[str]) -> Doc:
+    """Make a Doc of other words with the labels of a Doc.
+
+    doc (Doc): The Doc, which stays as it is.
+    words (Sequence[str]): As many words as it has tokens.
+    RETURNS (Doc): The words, its spaces and its labels.
+    """
+    spaces = None if doc.has_unknown_spaces else _read_spaces(doc)
+    copy = Doc(doc.vocab, words=list(words), spaces=spaces)
     if len(doc):
         attrs: list[int | str] = [
             attr for attr in ATTRS if doc.has_annotation({"HEAD": "DEP"}.get(attr, attr))
         ]
         attrs += ENTITY
         values: Any = doc.to_array(attrs)
-        noisy.from_array(attrs, values)
-    noisy.cats = dict(doc.cats)
+        copy.from_array(attrs, values)
+    copy.cats = dict(doc.cats)
     for key, group in doc.spans.items():
-        noisy.spans[key] = [
-            Span(noisy, span.start, span.end, label=span.label, kb_id=span.kb_id, span_id=span.id)
+        spans = [
+            Span(copy, span.start, span.end, label=span.label, kb_id=span.kb_id, span_id=span.id)
             for span in group
         ]
-    noisy.user_data = dict(doc.user_data)
-    return noisy
+        copy.spans[key] = SpanGroup(copy, name=group.name, attrs=dict(group.attrs), spans=spans)
+    _copy_user_data(doc, copy)
+    return copy
 
 
-def make_noisy_example(
-    nlp: Language, example: Example, typos: Typos, rng: np.random.Generator
-) -> tuple[Example, int]:
-    """Write an Example anew with typos, tokenised by the pipeline.
+def _copy_user_data(doc: Doc, copy: Doc) -> None:
+    """Copy custom attributes: those of tokens and spans are kept by the place of their text."""
+    if not doc.user_data:
+        return
+    starts = {old.idx: new.idx for old, new in zip(doc, copy)}
+    ends = {old.idx + len(old): new.idx + len(new) for old, new in zip(doc, copy)}
+    for key, value in doc.user_data.items():
+        if isinstance(key, tuple) and len(key) == 4 and key[0] == "._." and key[2] is not None:
+            name, start, end = key[1:]
+            key = ("._.", name, starts.get(start, start), end and ends.get(end, end))
+        copy.user_data[key] = value
 
-    Where spaces are missing or too many the labels keep the tokens that were meant, which spaCy
-    aligns with those of the text. An entity that ends inside a token of the text cannot be found
-    there: it is given up, its tokens count as not annotated.
 
-    nlp (Language): The pipeline.
-    example (Example): The Example, which stays as it is.
-    typos (Typos): What makes the typos.
-    rng (Generator): Where chance comes from.
-    RETURNS (Tuple[Example, int]): Noisy text beside the labels of the clean one, and how many
-        entities are given up.
-    """
-    noisy = make_noisy_doc(example.reference, typos, rng)
-    if not typos.edits_spaces:
-        return Example(nlp.make_doc(noisy.text), noisy), 0
-    words = [token.text for token in noisy]
-    spaces = [bool(token.whitespace_) for token in noisy]
-    typed = nlp.make_doc(change_spaces(words, spaces, typos.kinds, typos.rate, rng))
-    dropped = drop_misfits(noisy, typed)
-    return Example(typed, noisy), dropped
+def _tokens_are_given(nlp: Language, example: Example) -> bool:
+    """Whether the tokens of an Example's text are those of its labels, and not the pipeline's."""
+    doc = example.reference
+    words = doc.to_array(ORTH)
+    return doc.has_unknown_spaces or (
+        np.array_equal(words, example.predicted.to_array(ORTH))
+        and not np.array_equal(words, nlp.make_doc(doc.text).to_array(ORTH))
+    )
+
+
+def _read_spaces(doc: Doc) -> list[bool]:
+    """Whether a space follows each token."""
+    return doc.to_array(SPACY).astype(bool).tolist()

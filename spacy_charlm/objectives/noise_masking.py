@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 from ..errors import Errors
 from ..noise.hidden_chars import HiddenChars
 from ..noise.misspellings import TRAINING_SHARE, read_misspellings
-from ..noise.typos import COMMON_KINDS, NATURAL, Typos
+from ..noise.typos import SPACE_KINDS, Typos, default_kinds
 from ..types import Mask, Masking
 
 Noise = Callable[[Sequence[str], np.random.Generator], list[str]]
@@ -35,11 +35,13 @@ class NoiseMasking:
         self.seed = seed
         self._make_noise = make_noise
         self._noise: Noise | None = None
-        self._rng = np.random.default_rng(seed)
+        # Noise upon noise, and the masking below, draw apart though their seeds be equal.
+        self.depth: int = 1 + getattr(masking, "depth", 0)
+        self._rng = np.random.default_rng([seed, self.depth])
 
     def restart(self, *key: int) -> None:
         """Draw from here on as `key` tells: see `types.Masking`."""
-        self._rng = np.random.default_rng([self.seed, *key])
+        self._rng = np.random.default_rng([self.seed, self.depth, *key])
         self.masking.restart(*key)
 
     def __call__(self, docs: Sequence[Doc]) -> Mask:
@@ -63,6 +65,7 @@ def create_typo_masking_v1(
     masking: Any,
     rate: float = 0.2,
     kinds: list[str] | None = None,
+    per: str = "word",
     keyboard: str = "qwerty",
     keep_first: bool = False,
     keep_last: bool = False,
@@ -73,9 +76,10 @@ def create_typo_masking_v1(
 
     masking (Masking): What hides words beside; `spacy-charlm.WordMasking.v1` with rate 0 for typos
         alone. Noise can be put on noise.
-    rate (float): Share of the words with an edit. Recommended values: 0.1 to 0.3.
+    rate (float): Edits per word, or per character. Recommended values: 0.1 to 0.3 per word.
     kinds (Optional[List[str]]): key, swap, drop, insert, repeat, case, lookalike, accent, natural;
         None for the first five, and natural where there are misspellings.
+    per (str): What the rate counts: word, of which none has more than one edit, or character.
     keyboard (str): qwerty, qwertz or azerty.
     keep_first (bool): Whether the first character of a word stays.
     keep_last (bool): Whether the last character of a word stays.
@@ -85,19 +89,22 @@ def create_typo_masking_v1(
     RETURNS (NoiseMasking): The masking.
     RAISES (ValueError): If a setting is out of range.
     """
-    names = kinds or [*COMMON_KINDS, *([NATURAL] if misspellings is not None else [])]
+    names = default_kinds(misspellings) if kinds is None else kinds
+    for name in sorted(set(names) & set(SPACE_KINDS)):
+        raise ValueError(Errors.E706.format(found=name))
 
     def make(natural: dict[str, list[str]] | None) -> Typos:
         return Typos(
             rate,
             names,
+            per=per,
             keyboard=keyboard,
             keep_first=keep_first,
             keep_last=keep_last,
             misspellings=natural,
         )
 
-    # The settings are checked now, the file is read when it is needed.
+    # The settings are checked now, as if there were a misspelling; the file is read when needed.
     checked = make(None if misspellings is None else {"": []})
 
     def make_noise() -> Typos:

@@ -10,7 +10,7 @@ from ..compat import require
 
 # Okabe and Ito's colours, which colour-blind people tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "osD^vPX"
+MARKERS = "osD^vPX*"  # one more than colours, so that pairs of both last longer
 DASHES = ("-", "--", ":")  # one more for each turn through the colours
 
 

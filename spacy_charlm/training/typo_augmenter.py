@@ -11,12 +11,13 @@ from spacy.util import logger
 from ..errors import Errors
 from ..noise.misspellings import TRAINING_SHARE, read_misspellings
 from ..noise.noisy_docs import make_noisy_example
-from ..noise.typos import COMMON_KINDS, Typos
+from ..noise.typos import Typos, default_kinds
 
 
 def create_typos_v1(
     rate: float = 0.2,
     kinds: list[str] | None = None,
+    per: str = "word",
     keyboard: str = "qwerty",
     keep_first: bool = False,
     keep_last: bool = False,
@@ -27,11 +28,13 @@ def create_typos_v1(
 ) -> Callable[[Language, Example], Iterator[Example]]:
     """Create an augmenter that adds typos and leaves the labels right.
 
-    rate (float): Share of the words with an edit; each text draws its own share up to twice that,
-        so that a pipeline meets clean and noisy texts. 0.2 recommended.
+    rate (float): Edits per word, or per character; each text draws its own rate around it, from 0
+        to twice the rate, so that a pipeline meets clean and noisy texts. 0.2 per word recommended.
     kinds (Optional[List[str]]): key, swap, drop, insert, repeat, case, lookalike, accent, natural,
-        missing_space, extra_space; None for the first five. Another space changes the tokens: an
-        entity that then ends inside a token is given up, and counted in spaCy's log.
+        missing_space, extra_space; None for the first five, and natural where there are
+        misspellings. Typos may change the tokens: an entity that then ends inside a token is given
+        up, and counted in spaCy's log.
+    per (str): What the rate counts: word, of which none has more than one edit, or character.
     keyboard (str): qwerty, qwertz or azerty.
     keep_first (bool): Whether the first character of a word stays.
     keep_last (bool): Whether the last character of a word stays.
@@ -43,30 +46,35 @@ def create_typos_v1(
     RETURNS (Callable[[Language, Example], Iterator[Example]]): The augmenter.
     RAISES (ValueError): If a setting is out of range.
     """
+    if not 0 <= level <= 1:
+        raise ValueError(Errors.E707.format(found=level))
     natural = None
     if misspellings is not None:
         natural = read_misspellings(misspellings, share=TRAINING_SHARE)
     typos = Typos(
         rate,
-        kinds or COMMON_KINDS,
+        default_kinds(misspellings) if kinds is None else kinds,
+        per=per,
         keyboard=keyboard,
         keep_first=keep_first,
         keep_last=keep_last,
         misspellings=natural,
     )
     rng = np.random.default_rng(seed)
-    counts = {"dropped": 0}
+    reach = min(rate, 1 - rate)  # so that the mean is the rate, also of rates above a half
+    given_up = 0
 
     def augment(nlp: Language, example: Example) -> Iterator[Example]:
+        nonlocal given_up
         noisy = rng.random() < level
         if keep_clean or not noisy:
             yield example
         if noisy:
-            typos.rate = min(1.0, 2 * rate * rng.random())
-            noisy_example, dropped = make_noisy_example(nlp, example, typos, rng)
+            drawn = rng.uniform(rate - reach, rate + reach)
+            noisy_example, counts = make_noisy_example(nlp, example, typos.at(drawn), rng)
             yield noisy_example
-            if dropped:
-                counts["dropped"] += dropped
-                logger.info(Errors.W700.format(**counts))
+            before, given_up = given_up, given_up + counts.given_up
+            if before.bit_length() < given_up.bit_length():  # at 1, 2, 4, 8, ...
+                logger.warning(Errors.W700.format(given_up=given_up))
 
     return augment

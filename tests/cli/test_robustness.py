@@ -3,7 +3,7 @@ import shutil
 import pytest
 import spacy
 import srsly
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from thinc.api import fix_random_seed
 from typer.testing import CliRunner
@@ -34,6 +34,8 @@ def folder(tmp_path_factory):
     nlp.to_disk(folder / "spacys")
     nlp.to_disk(folder / "again")
     DocBin(docs=[example.reference for example in examples]).to_disk(folder / "dev.spacy")
+    DocBin(docs=[nlp.make_doc(text) for text, _ in TEXTS]).to_disk(folder / "no_cats.spacy")
+    (folder / "damaged.spacy").write_bytes(b"no DocBin")
     return folder
 
 
@@ -46,7 +48,7 @@ def test_robustness_compares_pipelines_of_spacy(folder, tmp_path):
     result = run(
         folder / "spacys",
         folder / "again",
-        *("--data", folder / "dev.spacy", "--rates", "0.5,1.0", "--seeds", 2),
+        *(folder / "dev.spacy", "--rates", "0.5,1.0", "--seeds", 2),
         *("--kinds", "mixed,drop", "--output", output),
     )
     assert result.exit_code == 0, result.output
@@ -58,6 +60,9 @@ def test_robustness_compares_pipelines_of_spacy(folder, tmp_path):
     for curve in curves:
         assert curve["rates"] == [0.0, 0.5, 1.0] and list(map(len, curve["scores"])) == [1, 2, 2]
         assert curve["scores"][0] == [1.0] and sum(curve["scores"][2]) < 2
+        # Of the word "a" nothing can be dropped.
+        assert curve["edited"][2] == (1.0 if curve["kind"] == "mixed" else 0.9)
+        assert curve["edited"][0] == 0 and 0.3 < curve["edited"][1] < 0.7
     # The same pipeline under another name meets the same typos.
     assert [curve["scores"] for curve in curves[:2]] == [curve["scores"] for curve in curves[2:]]
 
@@ -70,20 +75,64 @@ def test_robustness_takes_the_seeds_of_a_training_together(folder, tmp_path):
         str(tmp_path / "ours" / f"seed-{seed}" / "model-best") for seed in (0, 1)
     ]
     assert find_members("en_core_web_sm") == ["en_core_web_sm"]
+    seed = tmp_path / "ours" / "seed-1"  # what `spacy train` wrote is one pipeline
+    assert find_members(str(seed)) == [str(seed / "model-best")]
     output = tmp_path / "output"
     result = run(
         tmp_path / "ours",
-        *("--data", folder / "dev.spacy", "--rates", "0.5", "--seeds", 3, "--output", output),
+        *(folder / "dev.spacy", "--rates", "0.5", "--seeds", 3, "--output", output),
     )
     assert result.exit_code == 0, result.output
     (curve,) = srsly.read_json(output / "robustness.json")
     assert list(map(len, curve["scores"])) == [2, 6]
 
 
+def test_robustness_scores_every_component(tmp_path):
+    """NER, spans, tags, morphology, lemmas and sentences: pipelines without a part of ours."""
+    nlp = spacy.blank("en")
+    for name in ("ner", "spancat", "tagger", "morphologizer", "trainable_lemmatizer", "senter"):
+        nlp.add_pipe(name)
+    doc = Doc(
+        nlp.vocab,
+        words=["Anna", "likes", "Leeds", "."],
+        spaces=[True, True, False, False],
+        tags=["NNP", "VBZ", "NNP", "."],
+        pos=["PROPN", "VERB", "PROPN", "PUNCT"],
+        morphs=["Number=Sing", "Tense=Pres", "Number=Sing", ""],
+        lemmas=["Anna", "like", "Leeds", "."],
+        sent_starts=[True, False, False, False],
+        ents=["B-PER", "O", "B-LOC", "O"],
+    )
+    doc.spans["sc"] = [Span(doc, 0, 1, label="PER")]
+    examples = [Example(nlp.make_doc(doc.text), doc)]
+    optimizer = nlp.initialize(lambda: examples)
+    for _ in range(30):
+        nlp.update(examples, sgd=optimizer)
+    nlp.to_disk(tmp_path / "pipeline")
+    (tmp_path / "data").mkdir()
+    DocBin(docs=[doc], store_user_data=True).to_disk(tmp_path / "data" / "dev.spacy")
+    result = run(
+        tmp_path / "pipeline",
+        tmp_path / "data",
+        *("--kinds", "missing_space", "--rates", "1.0", "--seeds", 1, "--output", tmp_path),
+    )
+    assert result.exit_code == 0, result.output
+    curves = {curve["metric"]: curve for curve in srsly.read_json(tmp_path / "robustness.json")}
+    expected = {"ents_f", "spans_sc_f", "tag_acc", "pos_acc", "morph_acc", "lemma_acc", "sents_f"}
+    assert set(curves) == expected
+    # What is spacy evaluate's score at 0; without spaces the entities are missed, not left out.
+    assert curves["ents_f"]["scores"] == [[1.0], [0.0]]
+    assert "spans F (sc)" in result.output and "not all words can take it" in result.output
+
+
 @pytest.mark.parametrize(
     "pipeline, data, more, message",
     [
         ("missing", "dev.spacy", [], "charlm E661"),
+        ("spacys", "no_cats.spacy", [], "charlm E660"),
+        ("spacys", "damaged.spacy", [], "charlm E660"),
+        ("spacys", "dev.spacy", ["--kinds", "mixed, other"], "mixed"),
+        ("spacys", "dev.spacy", ["--rates=-0.1,0.2"], "charlm E700"),
         ("spacys", "missing.spacy", [], "charlm E660"),
         ("spacys", "dev.spacy", ["--kinds", "other"], "charlm E701"),
         ("spacys", "dev.spacy", ["--kinds", "natural"], "charlm E701"),
@@ -92,11 +141,11 @@ def test_robustness_takes_the_seeds_of_a_training_together(folder, tmp_path):
     ],
 )
 def test_robustness_says_what_is_wrong(pipeline, data, more, message, folder):
-    result = run(folder / pipeline, "--data", folder / data, *more)
+    result = run(folder / pipeline, folder / data, *more)
     assert result.exit_code == 1 and message in result.output, result.output
 
 
 @pytest.mark.parametrize("option, value", [("--rates", "many"), ("--seeds", 0), ("--limit", -1)])
 def test_robustness_refuses_options(option, value, folder):
-    result = run(folder / "spacys", "--data", folder / "dev.spacy", option, value)
+    result = run(folder / "spacys", folder / "dev.spacy", option, value)
     assert result.exit_code == 2 and option in result.output

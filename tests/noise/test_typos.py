@@ -1,18 +1,15 @@
 import numpy as np
 import pytest
-import spacy
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from spacy.tokens import Doc, Span
-from spacy.vocab import Vocab
 
+from spacy_charlm.noise.edits import KINDS
 from spacy_charlm.noise.misspellings import read_misspellings
-from spacy_charlm.noise.noisy_docs import make_noisy_doc
 from spacy_charlm.noise.tables import KEYBOARDS, neighbour_keys
-from spacy_charlm.noise.typos import KINDS, Typos
-from spacy_charlm.training.typo_augmenter import create_typos_v1
+from spacy_charlm.noise.typos import COMMON_KINDS, SPACE_KINDS, Typos
 
 WORDS = ["letter", "spelling", "Keyboard", "noise", "words", "hyphen-ated", "naïve", "xyz"]
+TOKENS = [*WORDS, "a", "привет", "1984", ",", "...", " ", "😀"]  # the last four are no words
+N_WORDS = 11
+LISTED = {word.lower(): [word[1:], word[:-1] + "y"] for word in WORDS}
 EDITS = {  # length before and after
     "key": 0,
     "swap": 0,
@@ -29,15 +26,70 @@ def run(words, seed=0, **settings):
     return Typos(**settings)(words, np.random.default_rng(seed))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def count_changed(words, found):
+    return sum(a != b for a, b in zip(words, found))
+
+
+def is_near(found, share, n):
+    """Whether a count is a binomial draw, to four standard deviations."""
+    return abs(found - share * n) < 4 * np.sqrt(n * share * (1 - share))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "natural"])
 def test_typos_keep_their_rate_exactly(kind):
-    """Of words that can take the edit, to four standard deviations over 100,000 words."""
+    """Over 100,000 words that can all take the edit."""
     words = WORDS * (100_000 // len(WORDS))
-    able = [a != b for a, b in zip(words, run(words, rate=1.0, kinds=[kind]))]
-    assert sum(able) > 0.7 * len(words)
-    n, rate = sum(able), 0.2
-    changed = sum(a != b for a, b in zip(words, run(words, rate=rate, kinds=[kind])))
-    assert abs(changed - rate * n) < 4 * np.sqrt(n * rate * (1 - rate))
+    if kind == "lookalike":
+        words = [word for word in words if set(word) & set("aceiopxy")]
+    found = run(words, rate=0.2, kinds=[kind], misspellings=LISTED)
+    assert is_near(count_changed(words, found), 0.2, len(words))
+
+
+@pytest.mark.parametrize("kind", SPACE_KINDS)
+def test_typos_of_spaces_keep_their_rate_exactly(kind):
+    words, rng = WORDS * (100_000 // len(WORDS)), np.random.default_rng(0)
+    found, spaces = Typos(0.2, [kind]).edit(words, [True] * len(words), rng)
+    edits = count_changed(words, found) + spaces.count(False)
+    assert is_near(edits, 0.2, len(words))
+
+
+def test_typos_keep_their_rate_where_kinds_fit_some_words_only():
+    """One letter, Cyrillic and numbers cannot take each kind; what is no word takes none."""
+    tokens = TOKENS * 10_000
+    found = run(tokens, rate=0.3)
+    assert is_near(count_changed(tokens, found), 0.3, N_WORDS * 10_000)
+    for start, token in enumerate(TOKENS):
+        if start >= N_WORDS:
+            assert set(found[start :: len(TOKENS)]) == {token}
+        else:
+            assert is_near(sum(new != token for new in found[start :: len(TOKENS)]), 0.3, 10_000)
+
+
+def test_typos_per_character_keep_their_rate_exactly():
+    """Insertions can be counted, however many a word has."""
+    words = WORDS * 12_500
+    found = run(words, rate=0.1, kinds=["insert"], per="character")
+    n_chars = sum(map(len, words))
+    assert is_near(sum(map(len, found)) - n_chars, 0.1, n_chars)
+    assert max(len(new) - len(old) for old, new in zip(words, found)) > 2
+
+
+def test_typos_make_one_edit_in_each_word():
+    """Also where kinds within words and kinds of spaces are drawn from."""
+    words = ["letter"] * 30_000
+    typos = Typos(1.0, ["drop", *SPACE_KINDS])
+    found, behind = typos.edit(words, [True] * len(words), np.random.default_rng(0))
+    dropped, parted = (sum(len(word) == n for word in found) for n in (5, 7))
+    missing = behind.count(False)
+    assert dropped + parted + missing == len(words)
+    assert all(is_near(n, 1 / 3, len(words)) for n in (dropped, parted, missing))
+    assert all(space or word == "letter" for word, space in zip(found, behind))
+
+
+def test_a_missing_space_is_that_behind_the_punctuation():
+    words, spaces = ["Hello", ",", "I", "ca", "n't", "!"], [False, True, True, False, True, False]
+    found, behind = Typos(1.0, ["missing_space"]).edit(words, spaces, np.random.default_rng(0))
+    assert found == words and not any(behind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -65,6 +117,12 @@ def test_typos_make_one_edit_and_keep_the_ends(kind, keep_first, keep_last):
         assert firsts
 
 
+def test_typos_between_the_ends_of_a_short_word():
+    assert set(run(["of"] * 50, rate=1.0, kinds=["repeat"], keep_first=True, keep_last=True)) == {
+        "oof"
+    }
+
+
 def test_typos_touch_neighbouring_keys():
     table = neighbour_keys("qwerty")
     near = {chr(code) for code in table[ord("g")] if code >= 0}
@@ -81,17 +139,21 @@ def test_typos_are_seeded():
 
 
 @pytest.mark.parametrize("words", [[], [""], ["a"], ["ا"], ["\0a"], ["😀", "1"], ["x" * 100_000]])
-@pytest.mark.parametrize("kind", KINDS)
-def test_typos_take_any_words(words, kind):
-    assert len(run(words, rate=1.0, kinds=[kind])) == len(words)
+@pytest.mark.parametrize("per", ["word", "character"])
+@pytest.mark.parametrize("kinds", [*([kind] for kind in KINDS), SPACE_KINDS])
+def test_typos_take_any_words(words, per, kinds):
+    typos = Typos(1.0, kinds, per=per)
+    found, spaces = typos.edit(words, [False] * len(words), np.random.default_rng(0))
+    assert len(found) == len(spaces) == len(words)
+    assert len(typos(words, np.random.default_rng(0))) == len(words)
 
 
-def test_typos_natural_ones_come_from_the_list():
-    listed = {"letter": ["leter", "lettre"]}
-    found = run(
-        ["letter", "Letter", "other"] * 50, rate=1.0, kinds=["natural"], misspellings=listed
-    )
-    assert set(found) == {"leter", "lettre", "Leter", "Lettre", "other"}
+def test_typos_natural_ones_come_from_the_list_in_the_case_of_the_word():
+    listed = {"letter": ["leter", "lettre", "Letter"], "know": ["now", "knew"]}
+    settings = {"rate": 1.0, "kinds": ["natural"], "misspellings": listed}
+    found = run(["letter", "Letter", "LETTER", "other"] * 50, **settings)
+    assert set(found) == {"leter", "lettre", "Leter", "Lettre", "LETER", "LETTRE", "other"}
+    assert set(run(["know"] * 50, **settings, keep_first=True)) == {"knew"}
 
 
 @pytest.mark.parametrize(
@@ -99,13 +161,23 @@ def test_typos_natural_ones_come_from_the_list():
     [
         ({"rate": 1.5}, "E700.*1.5"),
         ({"kinds": ["other"]}, "E701.*other"),
+        ({"kinds": []}, "E701"),
         ({"kinds": ["natural"]}, "E701.*misspellings"),
         ({"keyboard": "dvorak"}, "E702.*dvorak"),
+        ({"per": "line"}, "E705.*word or character.*line"),
     ],
 )
 def test_typos_name_a_wrong_setting(wrong, message):
     with pytest.raises(ValueError, match=message):
         Typos(**wrong)
+
+
+def test_typos_at_another_rate():
+    typos = Typos(0.2, keep_first=True)
+    assert typos.at(0.5).rate == 0.5 and typos.at(0.5).keep_first and typos.rate == 0.2
+    assert typos.kinds == list(COMMON_KINDS)
+    with pytest.raises(ValueError, match="E700"):
+        typos.at(-0.1)
 
 
 def test_misspellings_are_divided_by_word(tmp_path):
@@ -119,55 +191,3 @@ def test_misspellings_are_divided_by_word(tmp_path):
     path.write_text("no tab", encoding="utf8")
     with pytest.raises(ValueError, match="E703.*line 1"):
         read_misspellings(path)
-
-
-@st.composite
-def docs(draw):
-    """Docs with entities, spans, heads, tags and categories."""
-    words = draw(st.lists(st.sampled_from([*WORDS, " ", "\n", "."]), min_size=0, max_size=12))
-    n = len(words)
-    doc = Doc(
-        Vocab(),
-        words=words,
-        spaces=[draw(st.booleans()) for _ in words],
-        tags=[f"T{i}" for i in range(n)],
-        heads=[draw(st.integers(0, i)) for i in range(n)],
-        deps=[f"d{i % 3}" for i in range(n)],
-    )
-    if n:
-        start = draw(st.integers(0, n - 1))
-        end = draw(st.integers(start + 1, n))
-        doc.set_ents([Span(doc, start, end, label="E")])
-        doc.spans["some"] = [Span(doc, start, end, label="S"), Span(doc, 0, n, label="ALL")]
-    doc.cats = {"good": draw(st.floats(0, 1))}
-    return doc
-
-
-@settings(max_examples=60, deadline=None)
-@given(doc=docs(), seed=st.integers(0, 99))
-def test_noisy_docs_keep_their_labels(doc, seed):
-    before = doc.to_json()
-    noisy = make_noisy_doc(doc, Typos(0.7), np.random.default_rng(seed))
-    assert doc.to_json() == before
-    assert len(noisy) == len(doc) and noisy.cats == doc.cats
-    for clean, other in zip(doc, noisy):
-        assert (clean.tag_, clean.dep_, clean.head.i) == (other.tag_, other.dep_, other.head.i)
-        assert (clean.ent_iob_, clean.ent_type_) == (other.ent_iob_, other.ent_type_)
-        assert clean.whitespace_ == other.whitespace_
-        assert not clean.is_space or clean.text == other.text
-    for name in ("start", "end", "label_"):
-        clean_spans = [getattr(span, name) for span in doc.spans.get("some", [])]
-        assert clean_spans == [getattr(span, name) for span in noisy.spans.get("some", [])]
-
-
-def test_typo_augmenter_gives_clean_and_noisy_texts():
-    nlp = spacy.blank("en")
-    doc = nlp.make_doc("London is a wonderful place for spelling mistakes, they say.")
-    doc.set_ents([Span(doc, 0, 1, label="PLACE")])
-    example = spacy.training.Example(nlp.make_doc(doc.text), doc)
-    augment = create_typos_v1(rate=0.5, seed=1)
-    clean, noisy = augment(nlp, example)
-    assert clean is example
-    assert noisy.text != example.text and len(noisy.reference.ents) == 1
-    assert list(create_typos_v1(level=0.0)(nlp, example)) == [example]
-    assert len(list(create_typos_v1(keep_clean=False)(nlp, example))) == 1
