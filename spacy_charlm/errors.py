@@ -162,8 +162,8 @@ class Errors:
     )
     E235 = "[charlm E235] expected `{name}` to be {expected}, found {found!r}"
     E236 = (
-        "[charlm E236] expected `cache` to name a folder, found null. Write for example cache = "
-        '"vectors/cache" in the block of the target'
+        "[charlm E236] expected a target spacy-charlm.TransformerVectors.v1 whose `cache` names a "
+        'folder, found none. Write for example cache = "vectors/cache" in its block'
     )
     E237 = (
         "[charlm E237] expected word pieces of '{model}' in a text with words, found none in the "
@@ -202,6 +202,11 @@ class Errors:
         "and `loss` and, besides, only `weight`, `hidden_size`, `maxout_pieces`, but found "
         "{found}. Write for example: [pretraining.objective.parts.words], weight = 1.0, and below "
         "it [pretraining.objective.parts.words.target] and [pretraining.objective.parts.words.loss]"
+    )
+    E308 = (
+        "[charlm E308] Expected of a head a `hidden_size` of 0 or more and `maxout_pieces` of 1 or "
+        "more, both whole numbers, but found hidden_size = {hidden_size!r}, maxout_pieces = "
+        "{maxout_pieces!r}."
     )
     E307 = (
         "[charlm E307] Expected the weight of the part `{name}` of spacy-charlm.MultiLMAO.v1 to be "
@@ -596,6 +601,24 @@ class Errors:
     E748 = (
         "[charlm E748] Expected a pipeline with the component charlm_lmfao, but found in '{path}': "
         "{found}. configs/words.cfg shows how to assemble one."
+    )
+    E750 = (
+        "[charlm E750] Expected words in the corpus of {name}, but a whole pass through it gave "
+        "none. Check the path in [components.{name}.corpus]."
+    )
+    W750 = (
+        "[charlm W750] {name} does nothing: '{component}', whose tok2vec it teaches, is frozen. "
+        "Take it out of frozen_components, or {name} out of the pipeline"
+    )
+    E752 = (
+        "[charlm E752] Expected Docs of the pipeline that {name} was made for, but found those of "
+        "another: it was taken over by `source`, and would use the other pipeline's tok2vec. Save "
+        "the pipeline and load it."
+    )
+    E753 = (
+        "[charlm E753] Expected a tok2vec of width {expected}, as that which the head was "
+        "pretrained with, but found one of width {found}. Give the head that was saved beside "
+        "the weights."
     )
     E749 = (
         "[charlm E749] Expected the component '{component}' to have a tok2vec, but found one "

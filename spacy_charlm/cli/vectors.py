@@ -58,8 +58,7 @@ def distil_cli(
     from ..targets.transformer_vectors import TransformerVectors
     from ..training.show_progress import ShowProgress
 
-    numbers = [int(part) for part in layer.split(",") if part.lstrip("-").isdigit()]
-    given = layer if not numbers else numbers[0] if len(numbers) == 1 else numbers
+    given = _read_layer(layer)
     lines = words.read_text(encoding="utf8").splitlines()
     found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     show = ShowProgress("Encoding")
@@ -71,3 +70,12 @@ def distil_cli(
     finally:
         show.close(done=whole)
     msg.good(f"{kept:,} words of {len(found):,}, width {target.nO}: {output}")
+
+
+def _read_layer(text: str) -> str | int | list[int]:
+    """Read "last", "6" or "5, 6"; what is neither is refused by the encoder."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        return text
+    return numbers[0] if len(numbers) == 1 else numbers

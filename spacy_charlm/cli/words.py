@@ -15,9 +15,10 @@ def words_cli(
     text: Annotated[Path, typer.Argument(help="Held-out text: .txt, .jsonl, .spacy, a folder")],
     limit: Annotated[int, typer.Option(help="Texts at most; 0 for all")] = 1_000,
     rate: Annotated[float, typer.Option(help="Share of the words to hide")] = 0.15,
-    seed: Annotated[int, typer.Option(help="Which words are hidden")] = 0,
+    seed: Annotated[int, typer.Option(help="Which words are hidden", min=0)] = 0,
     misspellings: Annotated[
-        Path | None, typer.Option(help="Score suggestions for these: misspelling TAB correct word")
+        Path | None,
+        typer.Option(help="Score suggestions for these: misspelling TAB correct word", exists=True),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write the scores there, as JSON")] = None,
 ) -> None:

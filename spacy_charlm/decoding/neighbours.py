@@ -77,21 +77,25 @@ class Neighbours:
             queries, k, lambda scores, start: 2 * scores - near[start : start + scores.shape[1]]
         )
 
-    def hubness(self, sample: Any) -> Any:
+    def hubness(self, sample: Any, *, of_rows: bool = False) -> Any:
         """Tell how near each row is to queries that are not its own.
 
         sample (Floats2d): Typical queries, (nQ, nO).
+        of_rows (bool): Whether they are the table's first rows, each of which is no query of its
+            own.
         RETURNS (Floats1d): Mean cosine of each row with its nearest ones of them, (nV,).
         """
         xp: Any = self.ops.xp
         Q = self._prepare(sample)
-        k = min(N_HUBNESS, len(Q))
-        return xp.concatenate(
-            [
-                -xp.partition(-scores, k - 1, axis=1)[:, :k].mean(axis=1)
-                for scores in self._score_rows(Q)
-            ]
-        )
+        k = max(1, min(N_HUBNESS, len(Q) - of_rows))
+        means, start = [], 0
+        for scores in self._score_rows(Q):
+            if of_rows:
+                own = xp.arange(start, min(start + len(scores), len(Q)))
+                scores[own - start, own] = -1.0
+            means.append(-xp.partition(-scores, k - 1, axis=1)[:, :k].mean(axis=1))
+            start += len(scores)
+        return xp.concatenate(means)
 
     def search_inverted(
         self, queries: Any, k: int = 10, sample: Any = None, temperature: float = 0.05

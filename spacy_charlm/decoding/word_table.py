@@ -13,6 +13,7 @@ from .neighbours import Neighbours, best_words, normalise
 from .spellings import Spellings
 
 WORDS, VECTORS, INDEX = "words.msg", "vectors.npy", "words.usearch"
+HUBNESS = "hubness.npy"
 NUMPY = NumpyOps()
 N_TYPICAL = 20_000  # frequent words, as typical queries of CSLS
 
@@ -85,7 +86,7 @@ class WordTable:
         content = srsly.msgpack_loads(data)
         self.words = content["words"]
         self.values = np.frombuffer(content["data"], dtype="float16").reshape(content["shape"])
-        self._rows = self._spellings = None
+        self._rows = self._spellings = self._hubness = None
         return self
 
     def to_disk(self, folder: Path) -> None:
@@ -97,12 +98,19 @@ class WordTable:
         if self._approximate and len(self.words):
             with replace_whole(folder / INDEX) as part:
                 self._find_rows(None).to_disk(part)
+        else:
+            (folder / INDEX).unlink(missing_ok=True)  # that of another table
+        if self._csls and len(self.words):
+            self._find_rows(NUMPY)
+            np.save(folder / HUBNESS, to_numpy(self._hubness))
 
     def from_disk(self, folder: Path) -> "WordTable":
         """Load them; vectors and index are mapped into memory."""
         self.words = srsly.read_msgpack(folder / WORDS)
         self.values = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
-        self._rows = self._spellings = None
+        self._rows = self._spellings = self._hubness = None
+        if self._csls and (folder / HUBNESS).exists():
+            self._hubness = np.load(folder / HUBNESS, allow_pickle=False)
         if self._approximate and (folder / INDEX).exists():
             from .neighbour_index import NeighbourIndex
 
@@ -116,6 +124,8 @@ class WordTable:
             self._rows = NeighbourIndex(self.values)
         elif self._rows is None:
             self._rows = Neighbours(self.values, ops)
-            if self._csls:
-                self._hubness = self._rows.hubness(self.values[:N_TYPICAL])
+            if self._csls and self._hubness is None:
+                self._hubness = self._rows.hubness(self.values[:N_TYPICAL], of_rows=True)
+            elif self._csls:
+                self._hubness = ops.asarray1f(self._hubness)
         return self._rows

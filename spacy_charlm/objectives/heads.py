@@ -5,6 +5,7 @@ from thinc.api import Linear, Maxout, Model, chain
 from thinc.types import Floats2d
 
 from ..card import name_damage
+from ..errors import Errors
 
 
 def vectors_head(
@@ -18,9 +19,13 @@ def vectors_head(
         tok2vec's vectors have to hold the target's linearly, and averages of them too.
     maxout_pieces (int): Pieces of the maxout. Recommended value: 3.
     RETURNS (Model[Floats2d, Floats2d]): The layer.
+    RAISES (ValueError): If a size is out of range.
 
     Shapes: context vectors (nR, nI) -> predictions (nR, nO)
     """
+    whole = isinstance(hidden_size, int) and isinstance(maxout_pieces, int)
+    if not whole or hidden_size < 0 or maxout_pieces < 1:
+        raise ValueError(Errors.E308.format(hidden_size=hidden_size, maxout_pieces=maxout_pieces))
     if hidden_size == 0:
         return Linear(nO, nI)
     return chain(

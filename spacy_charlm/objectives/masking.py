@@ -86,13 +86,17 @@ def hide_words(docs: Sequence[Doc], mask: Mask, *, rebuild: bool) -> list[Doc]:
         knows nothing of `MaskedDocs`.
     RETURNS (List[Doc]): The batch with hidden words.
     """
-    if not rebuild:
-        return MaskedDocs(docs, mask.hidden, mask.source, mask.texts)
+    masked = MaskedDocs(docs, mask.hidden, mask.source, mask.texts)
+    return spell_masks(masked) if rebuild else masked
+
+
+def spell_masks(docs: MaskedDocs) -> list[Doc]:
+    """Make new Docs that contain the mask as a word."""
     words = np.array([token.text for doc in docs for token in doc], dtype=object)
-    words = words[mask.source]
-    for token, text in mask.texts.items():
+    words = words[docs.source]
+    for token, text in docs.texts.items():
         words[token] = text
-    words[mask.hidden] = MASK_TEXT
+    words[docs.hidden] = MASK_TEXT
     hidden_docs, start = [], 0
     for doc in docs:
         spaces = [bool(token.whitespace_) for token in doc]

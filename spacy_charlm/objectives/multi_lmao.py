@@ -195,6 +195,6 @@ def _make_part(name: str, block: Any) -> Part:
         if not callable(block[key]):
             raise ValueError(Errors.E304.format(name=f"parts.{name}.{key}", found=block[key]))
     part = Part(**{**settings, **block})
-    if not part.weight > 0:
+    if not isinstance(part.weight, (int, float)) or not part.weight > 0:
         raise ValueError(Errors.E307.format(name=name, found=part.weight))
     return part

@@ -44,7 +44,7 @@ def encode_hidden(
     """
     ops: Any = tok2vec.ops
     tokvecs, backprop_tok2vec = tok2vec(
-        hide_words(docs, mask, rebuild=not _reads_masks(tok2vec)), is_train
+        hide_words(docs, mask, rebuild=not reads_masks(tok2vec)), is_train
     )
 
     def backprop(dX: Floats2d) -> None:
@@ -104,7 +104,7 @@ def _find_parts(ops: Any, batch: TargetBatch, mask: Mask) -> Any:
     return (batch.rows >= 0) & (ops.asarray1f(mask.weights) > 0).reshape(-1, 1)
 
 
-def _reads_masks(tok2vec: Tok2Vec) -> bool:
+def reads_masks(tok2vec: Tok2Vec) -> bool:
     """Whether everything in the tok2vec that reads Docs is an embed layer that knows MaskedDocs."""
     embed = tok2vec.get_ref("embed") if tok2vec.has_ref("embed") else tok2vec
     return bool(embed.attrs.get("reads_masks"))

@@ -7,11 +7,13 @@ from spacy.language import Language
 from spacy.pipeline import Pipe
 from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.util import logger
 from thinc.api import Model, Optimizer, set_dropout_rate
 
 from ..errors import Errors
 from ..objectives.lmao import scale_gradient
-from ..types import Tok2Vec
+from ..read_docs import read_docs
+from .find_tok2vec import find_tok2vec
 
 DEFAULTS: dict[str, Any] = {
     "objective": {
@@ -87,6 +89,7 @@ class CharlmLMAO(Pipe):
         self._training_docs = training_docs
         self._updates = 0
         self._stream: Iterator[Doc] | None = None
+        self._has_texts = False  # whether the stream has given one since its beginning
 
     @property
     def is_trainable(self) -> bool:
@@ -133,9 +136,12 @@ class CharlmLMAO(Pipe):
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         self._updates += 1
-        if self._objective is None or (self._updates - 1) % self._every:
+        if (self._updates - 1) % self._every or self._tok2vec_is_frozen():
             return losses
-        docs = [eg.predicted for eg in examples] if self._training_docs else []
+        if self._objective is None:  # a pipeline that goes on in training
+            self.initialize(lambda: [])
+        # The labels' Docs have the same text, and the heads that some targets ask for.
+        docs = [eg.reference for eg in examples] if self._training_docs else []
         docs += self._next_texts()
         model = self._objective
         set_dropout_rate(model, drop)
@@ -175,42 +181,28 @@ class CharlmLMAO(Pipe):
         n_words = 0
         while n_words < self._words:
             if self._stream is None:
-                self._stream = iter(self._corpus(self.nlp))
+                self._stream = read_docs(self.nlp, self._corpus)
+                self._has_texts = False
             doc = next(self._stream, None)
             if doc is None:
-                self._stream = None  # a corpus without a text raises by itself
+                self._stream = None  # from the beginning, if there is one
+                if not self._has_texts:
+                    raise ValueError(Errors.E750.format(name=self.name))
                 continue
-            docs.append(doc)
-            n_words += len(doc)
+            if len(doc):
+                self._has_texts = True
+                docs.append(doc)
+                n_words += len(doc)
         return docs
 
-
-def find_tok2vec(nlp: Language, name: str, component: str, layer: str) -> Tok2Vec:
-    """Find the tok2vec of another component.
-
-    nlp (Language): The pipeline.
-    name (str): The component that asks.
-    component (str): The component with the tok2vec, which has to stand before it.
-    layer (str): Layer in its model; "" for the whole.
-    RETURNS (Model[List[Doc], List[Floats2d]]): The tok2vec.
-    RAISES (ValueError): If there is none.
-    """
-    names = nlp.component_names  # frozen ones are disabled while the pipeline is initialised
-    before = names[: names.index(name)] if name in names else names
-    if component not in before:
-        raise ValueError(Errors.E742.format(name=name, component=component, names=before))
-    model = getattr(nlp.get_pipe(component), "model", None)
-    if not isinstance(model, Model):
-        raise ValueError(Errors.E749.format(component=component))
-    if not layer:
-        return model
-    if not model.has_ref(layer):
-        refs = model.ref_names
-        raise ValueError(Errors.E743.format(component=component, layer=layer, refs=refs))
-    found = model.get_ref(layer)
-    if found.name == "tok2vec-listener":
-        raise ValueError(Errors.E744.format(component=component))
-    return found
+    def _tok2vec_is_frozen(self) -> bool:
+        """Whether what would be learned is never put into the weights."""
+        frozen = self.nlp.config["training"].get("frozen_components", [])
+        if self._component not in frozen:
+            return False
+        if self._updates == 1:
+            logger.warning(Errors.W750.format(name=self.name, component=self._component))
+        return True
 
 
 def create_drop_lmao_v1() -> Callable[[Language], Language]:
@@ -234,10 +226,13 @@ def drop_lmao(nlp: Language) -> Language:
         return nlp
     config = nlp.config.copy()
     config["nlp"]["pipeline"] = [name for name in nlp.component_names if name not in names]
+    for key in ("frozen_components", "annotating_components"):
+        given = config["training"].get(key, [])
+        config["training"][key] = [name for name in given if name not in names]
     for name in names:
         config["components"].pop(name)
     copy = type(nlp).from_config(config, vocab=nlp.vocab)
-    copy.from_bytes(nlp.to_bytes(exclude=["vocab", *names]), exclude=["vocab"])
+    copy.from_bytes(nlp.to_bytes(exclude=["vocab", "config", *names]), exclude=["vocab"])
     copy.meta.update(performance=nlp.meta.get("performance", {}))
     return copy
 

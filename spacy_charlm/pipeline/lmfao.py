@@ -14,7 +14,7 @@ from spacy.training import Example
 from spacy.util import ensure_path, minibatch
 from thinc.api import Model, NumpyOps
 
-from ..decoding.neighbours import Neighbours
+from ..decoding.neighbours import Neighbours, check_table
 from ..decoding.word_table import Scored, WordTable
 from ..errors import Errors
 from ..types import MaskedDocs, Tok2Vec
@@ -109,7 +109,9 @@ class CharlmLMFAO(Pipe):
         path = Path(head)
         if not path.is_file():
             raise ValueError(Errors.E502.format(path=path, found="no such file"))
-        self._table = self._make_table(*read_table(Path(vectors)))
+        words, values = read_table(Path(vectors))
+        check_table(np, values)
+        self._table = self._make_table(words, values)
         self._set_head(load_head(path.read_bytes(), str(path)))
 
     def __call__(self, doc: Doc) -> Doc:
@@ -147,13 +149,17 @@ class CharlmLMFAO(Pipe):
         RETURNS (List[Tuple[str, float]]): Words that are spelled alike, with their cosines less
             what the edits cost, the best first; if there are none, the nearest by their cosines.
         """
+        k = self._k if k is None else k
+        if k < 1:
+            raise ValueError(Errors.E723.format(found=k))
         if isinstance(word, Token):
             doc, place = word.doc, word.i
         else:
+            if not word or word.isspace():
+                return []
             doc, place = Doc(self.vocab, words=[word]), 0
         vector = self.predict([doc])[place : place + 1]
         assert self._head is not None  # or `predict` has said so
-        k = self._k if k is None else k
         return self._table.suggest(doc[place].text, vector, k, self._head.ops)
 
     def predict(self, docs: list[Doc]) -> Any:
@@ -163,13 +169,23 @@ class CharlmLMFAO(Pipe):
         RETURNS (Floats2d): Vectors like those of the table, (nT, nO).
         RAISES (ValueError): If there is no head, or no tok2vec.
         """
-        from .lmao import find_tok2vec
+        from ..objectives.masking import spell_masks
+        from ..objectives.predict_rows import reads_masks
+        from .find_tok2vec import find_tok2vec
 
         if self._head is None:
             raise ValueError(Errors.E745.format(head=None, vectors=None))
+        if any(doc.vocab is not self.vocab for doc in docs):
+            raise ValueError(Errors.E752.format(name=self.name))
         tok2vec: Tok2Vec = find_tok2vec(self.nlp, self.name, self._component, self._layer)
+        if isinstance(docs, MaskedDocs) and not reads_masks(tok2vec):
+            docs = spell_masks(docs)
         ops: Any = tok2vec.ops
-        return self._head.predict(ops.xp.concatenate(tok2vec.predict(docs)))
+        X = ops.xp.concatenate(tok2vec.predict(docs))
+        if X.shape[1] != self._head.get_dim("nI"):
+            expected = self._head.get_dim("nI")
+            raise ValueError(Errors.E753.format(expected=expected, found=X.shape[1]))
+        return self._head.predict(X)
 
     @property
     def words(self) -> list[str]:

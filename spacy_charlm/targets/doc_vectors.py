@@ -14,6 +14,7 @@ from spacy.vocab import Vocab
 from thinc.api import Ops
 
 from ..errors import Errors
+from ..read_docs import read_docs
 from ..types import Target, TargetBatch
 
 Corpus = Callable[[Language], Iterable[Doc]]
@@ -49,7 +50,7 @@ class DocVectors:
             return
         counts: Counter[int] = Counter()
         self._n_docs = 0
-        for doc in self.idf_corpus(spacy.blank(vocab.lang or "xx")):
+        for doc in read_docs(spacy.blank(vocab.lang or "xx"), self.idf_corpus):
             counts.update(numpy.unique(doc.to_array([LOWER])).tolist())
             self._n_docs += 1
         self._idf = {word: math.log((1 + self._n_docs) / (1 + n)) for word, n in counts.items()}

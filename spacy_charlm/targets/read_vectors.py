@@ -20,6 +20,8 @@ from ..errors import Errors
 # What a plain decimal number is made of, and ends of numbers that ujson completes by itself.
 DECIMAL = b"0123456789.-+eE "
 UNFINISHED = (b"-,", b"+,", b"e,", b"E,")
+# Rows of a table that are no words'.
+UNKNOWN = ["<unk>", "<UNK>", "[unk]", "[UNK]", "<s>", "</s>", "<pad>", "<PAD>", "[pad]", "[PAD]"]
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,20 @@ def read_table(path: Path) -> tuple[list[str], numpy.ndarray]:
         vectors = read_vectors_folder(path)
         if vectors.mode == VectorsMode.floret:
             raise ValueError(Errors.E725.format(path=path))
+        if any(key not in vectors.strings for key in vectors.key2row):
+            found = "hashes without their words (no strings.json)"
+            raise ValueError(Errors.E203.format(path=path, found=found))
         pairs = [(vectors.strings[key], row) for key, row in vectors.key2row.items()]
         data = numpy.asarray(vectors.data, dtype="float32")
     else:
         text = read_text_vectors(path)
         pairs, data = list(text.words.items()), numpy.asarray(text.values)
     filled: Any = data.any(axis=1)
-    pairs = [(word, row) for word, row in pairs if filled[row] and word and not word.isspace()]
+    pairs = [
+        (word, row)
+        for word, row in pairs
+        if filled[row] and word and not word.isspace() and word not in UNKNOWN
+    ]
     return [word for word, _ in pairs], data[[row for _, row in pairs]]
 
 

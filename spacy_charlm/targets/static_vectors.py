@@ -18,12 +18,11 @@ from thinc.types import Floats2d
 
 from ..errors import Errors
 from ..types import TargetBatch
-from .read_vectors import read_text_vectors, read_vectors_folder
+from .read_vectors import UNKNOWN, read_text_vectors, read_vectors_folder
 from .vector_tables import NgramTable, VectorTable, WordTable, get_text
 
 logger = logging.getLogger("spacy")
 
-UNKNOWN = ["<unk>", "<UNK>", "[unk]", "[UNK]", "<s>", "</s>", "<pad>", "<PAD>", "[pad]", "[PAD]"]
 # Words of the corpus without a single target after which the vectors cannot be meant for it.
 MIN_WORDS = 1000
 N_EXAMPLES = 3

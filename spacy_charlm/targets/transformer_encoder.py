@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,10 @@ from ..errors import Errors
 Layer = str | int | list[int]
 PIECES, LAST = "pieces", "last"
 BATCH = 16  # windows that are encoded at a time
+WINDOW = 512  # pieces of a window, where neither model nor tokenizer has a limit
+NO_LIMIT = 10**6  # tokenizers write numbers such as 1e30 for none
+WEIGHTS = ("*.safetensors", "*.bin")
+TOKENIZER = ("tokenizer*.json", "special_tokens_map.json", "vocab.*", "merges.txt", "*.model")
 
 
 class Pieces(NamedTuple):
@@ -44,26 +48,45 @@ class Encoder:
         transformers.utils.logging.disable_progress_bar()
         try:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(model, revision=revision)
-            self._model = transformers.AutoModel.from_pretrained(model, revision=revision).eval()
+            self._model, loaded = transformers.AutoModel.from_pretrained(
+                model, revision=revision, output_loading_info=True
+            )
         except (OSError, ValueError) as err:
             found = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
             raise ValueError(Errors.E230.format(model=model, found=found)) from err
         if not getattr(self._tokenizer, "is_fast", False):
             raise ValueError(Errors.E231.format(model=model))
+        missing = [key for key in loaded["missing_keys"] if not key.startswith("pooler")]
+        if missing or self._model.config.is_encoder_decoder:
+            found = f"no weights for {', '.join(missing[:3])}" if missing else "a decoder behind it"
+            raise ValueError(Errors.E230.format(model=model, found=found))
+        self._model.eval()
         depth = int(self._model.config.num_hidden_layers)
         numbers = [layer] if isinstance(layer, int) else layer
         wrong = (
             numbers not in (PIECES, LAST)
             if isinstance(numbers, str)
-            else not numbers or not all(-depth - 1 <= n <= depth for n in numbers)
+            else not numbers
+            or not all(isinstance(n, int) and -depth - 1 <= n <= depth for n in numbers)
         )
         if wrong:
             raise ValueError(Errors.E232.format(layer=layer, depth=depth))
         self._layer = layer
+        unknown = self._tokenizer.unk_token_id
+        self._unknown = -1 if unknown is None else int(unknown)
         self._device = "cuda" if self._torch.cuda.is_available() else "cpu"
         self._model.to(self._device)
-        sizes = (self._tokenizer.model_max_length, self._model.config.max_position_embeddings)
-        self._window = int(min(size for size in sizes if size))
+        self._window = self._find_window()
+
+    def _find_window(self) -> int:
+        """Pieces that the model takes at once."""
+        places = getattr(self._model.config, "max_position_embeddings", None) or 0
+        embeddings: Any = getattr(self._model, "embeddings", None)
+        table: Any = getattr(embeddings, "position_embeddings", None)
+        if getattr(table, "padding_idx", None) is not None:
+            places -= table.padding_idx + 1  # RoBERTa counts from behind the padding
+        known = [n for n in (self._tokenizer.model_max_length, places) if 0 < n < NO_LIMIT]
+        return min(known, default=WINDOW)
 
     @property
     def nO(self) -> int:
@@ -94,6 +117,7 @@ class Encoder:
             vectors = self._run(ids[start : start + BATCH])
             for i, rows in enumerate(vectors, start=start):
                 inner = ~np.array(windows["special_tokens_mask"][i], dtype=bool)
+                inner &= np.array(ids[i]) != self._unknown  # it would be the target of all unknowns
                 places = np.array(windows["offset_mapping"][i], dtype="int64").reshape(-1, 2)
                 found[owners[i]].append((places[inner], rows[inner]))
         for parts in found:
@@ -132,12 +156,16 @@ def digest_model(model: str) -> str | None:
     """Digest what tells a folder's model from another; None where there is no such folder.
 
     model (str): Name or folder.
-    RETURNS (Optional[str]): Digest of its config and of the sizes of its weights.
+    RETURNS (Optional[str]): Digest of its config, weights and tokenizer.
     """
     folder = Path(model)
     if not (folder / "config.json").is_file():
         return None
-    digest = hashlib.blake2b((folder / "config.json").read_bytes(), digest_size=8)
-    for path in sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.bin")):
-        digest.update(f"{path.name} {path.stat().st_size}".encode())
+    digest = hashlib.blake2b(digest_size=8)
+    for pattern in ("config.json", *WEIGHTS, *TOKENIZER):
+        for path in sorted(folder.glob(pattern)):
+            digest.update(path.name.encode())
+            with path.open("rb") as file_:
+                while block := file_.read(2**20):
+                    digest.update(block)
     return digest.hexdigest()

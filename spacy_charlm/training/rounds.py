@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.training import Example
 from thinc.api import fix_random_seed
 
 from ..errors import Errors
+from ..read_docs import read_docs
 from .doc_maker import DocMaker
 from .prefetch import Prefetch, Tokens
 from .read_texts import Text
@@ -121,17 +121,6 @@ class Rounds:
     def _group(self, blocks: Iterator[list[Text]]) -> Iterator[list[list[Text]]]:
         while group := list(islice(blocks, self.n_parts)):
             yield [group[part] for part in self.parts if part < len(group)]
-
-
-def read_docs(nlp: Language, corpus: Any) -> Iterator[Doc]:
-    """Read a corpus as Docs: readers of spaCy give Examples.
-
-    nlp (Language): The pipeline.
-    corpus (Callable): A reader of [corpora].
-    YIELDS (Doc): The Docs.
-    """
-    for item in corpus(nlp):
-        yield item.reference if isinstance(item, Example) else item
 
 
 def scan_corpus(nlp: Language, corpus: Any) -> Scan | None:

@@ -8,13 +8,14 @@ from spacy.tokens import Doc
 from thinc.api import Config
 
 from ..card import CARD_ATTR, write_card
+from ..read_docs import read_docs
 from .array_file import ArrayFile
 from .checkpoint import load_snapshot, take_snapshot
 from .dev_scores import score_dev
 from .learner import Learner, Result
 from .prefetch import Prefetch
 from .read_texts import list_files
-from .rounds import Rounds, Scan, read_docs, scan_corpus
+from .rounds import Rounds, Scan, scan_corpus
 from .settings import Settings, read_settings
 from .text_corpus import TextCorpus
 

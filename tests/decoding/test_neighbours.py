@@ -47,6 +47,16 @@ def test_neighbours_correct_for_hubs(ops, block):
     assert_allclose(scores, np.take_along_axis(expected, order, axis=1), atol=1e-5)
 
 
+@pytest.mark.parametrize("n", [1, 5, len(TABLE)])
+def test_a_row_is_no_query_of_its_own(ops, block, n):
+    """Where the first rows of the table are the typical queries."""
+    scores = cosines(TABLE, TABLE[:n])
+    scores[np.arange(n), np.arange(n)] = -1.0
+    near = np.sort(scores, axis=1)[:, -max(1, min(10, n - 1)) :].mean(axis=1)
+    found = Neighbours(TABLE, ops).hubness(TABLE[:n], of_rows=True)
+    assert_allclose(ops.to_numpy(found), near, atol=1e-5)
+
+
 def test_a_hub_loses():
     """A row near to every query is the first one by cosine, and not by CSLS."""
     ops = NumpyOps()

@@ -3,6 +3,7 @@ import pytest
 import spacy
 from numpy.testing import assert_array_equal
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.training.loop import train_while_improving
 from thinc.api import fix_random_seed, get_current_ops, set_current_ops
@@ -179,7 +180,9 @@ def test_charlm_lmao_is_off_at_prediction(table, tmp_path):
 def test_drop_lmao_leaves_it_out_of_what_is_saved(table, tmp_path):
     nlp, examples, optimizer = make_nlp(table)
     train(nlp, examples, optimizer, 2)
+    nlp.config["training"]["frozen_components"] = ["charlm_lmao", "textcat"]
     dropped = drop_lmao(nlp)
+    assert dropped.config["training"]["frozen_components"] == ["textcat"]
     assert dropped.pipe_names == ["tok2vec", "textcat"] and "charlm_lmao" in nlp.pipe_names
     dropped.to_disk(tmp_path / "nlp")
     loaded = spacy.load(tmp_path / "nlp")
@@ -241,6 +244,94 @@ def test_charlm_lmao_beside_a_frozen_tok2vec_leaves_it_alone(table):
     nlp.update(examples, sgd=optimizer, losses=losses, exclude=["tok2vec"], annotates=["tok2vec"])
     for one, two in zip(before, shared_parameters(nlp)):
         assert_array_equal(one, two)
+
+
+def test_charlm_lmao_beside_a_tok2vec_that_the_config_freezes(table, caplog):
+    """It says so, and spares the time of a pass that no weight would learn from."""
+    nlp, examples, optimizer = make_nlp(table)
+    nlp.config["training"]["frozen_components"] = ["tok2vec"]
+    for _ in range(3):
+        assert train(nlp, examples, optimizer)[0]["charlm_lmao"] == 0.0
+    warnings = [record.message for record in caplog.records if "W750" in record.message]
+    assert len(warnings) == 1 and "'tok2vec'" in warnings[0]
+
+
+def test_charlm_lmao_goes_on_in_a_pipeline_that_was_saved(table, tmp_path):
+    """With `spacy.load` and `resume_training`, as `source` in a config does."""
+    nlp, examples, optimizer = make_nlp(table)
+    nlp.to_disk(tmp_path / "nlp")
+    loaded = spacy.load(tmp_path / "nlp")
+    optimizer = loaded.resume_training()
+    before = shared_parameters(loaded)
+    for one, two in zip(before, shared_parameters(nlp)):
+        assert_array_equal(one, two)
+    losses = {}
+    for _ in range(2):  # the heads are new, and zeros at first
+        loaded.update(make_examples(loaded), sgd=optimizer, losses=losses)
+    assert losses["charlm_lmao"] > 0
+    assert any(not np.array_equal(a, b) for a, b in zip(before, shared_parameters(loaded)))
+
+
+@pytest.mark.parametrize("factory", ["ner", "parser", "tagger", "textcat_multilabel"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_charlm_lmao_beside_other_components(table, factory, shared):
+    """With a shared tok2vec, and one of the component's own, which a layer may follow."""
+    nlp = spacy.blank("en")
+    source = tok2vec()
+    if shared:
+        nlp.add_pipe("tok2vec", config={"model": source})
+        source = {"@architectures": "spacy.Tok2VecListener.v1", "width": 8, "upstream": "*"}
+    model = {"@architectures": "spacy-charlm.TextCatMean.v1", "exclusive_classes": False}
+    model = {**(model if factory.startswith("textcat") else {}), "tok2vec": source}
+    more = {"min_action_freq": 1} if factory == "parser" else {}
+    nlp.add_pipe(factory, config={"model": model, **more})
+    where = {} if shared else {"component": factory, "layer": "tok2vec"}
+    target = {"@misc": "spacy-charlm.StaticVectors.v1", "path": str(table / "table.txt")}
+    nlp.add_pipe("charlm_lmao", config={"objective": {"hidden_size": 6, "target": target}, **where})
+    examples = []
+    for text, label in TEXTS:
+        doc = nlp.make_doc(text)
+        labelled = Doc(
+            nlp.vocab,
+            words=[token.text for token in doc],
+            tags=[token.text[0] for token in doc],
+            heads=[max(0, token.i - 1) for token in doc],
+            deps=["nsubj" if token.i else "ROOT" for token in doc],
+            ents=["B-PET" if token.text in ("cat", "dog") else "O" for token in doc],
+        )
+        labelled.cats = {"A": float(label == "A")}
+        examples.append(Example(doc, labelled))
+    optimizer = nlp.initialize(lambda: examples)
+    optimizer.learn_rate = 0.02
+    losses = [losses["charlm_lmao"] for losses in train(nlp, examples, optimizer, 20)]
+    assert losses[-1] < 0.8 * losses[0]
+    nlp("the cat")
+
+
+@pytest.mark.parametrize("factory", ["ner", "tagger"])
+def test_charlm_lmao_takes_no_whole_model(table, factory):
+    """A tagger's whole model gives vectors for tokens, too: the tags."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe(factory)
+    target = {"@misc": "spacy-charlm.StaticVectors.v1", "path": str(table / "table.txt")}
+    nlp.add_pipe("charlm_lmao", config={"objective": {"target": target}, "component": factory})
+    doc = nlp.make_doc("the cat")
+    labels = {"tags": ["D", "N"], "entities": ["O", "U-PET"]}
+    with pytest.raises(ValueError, match="E743.*tok2vec"):
+        nlp.initialize(lambda: [Example.from_dict(doc, labels)])
+
+
+@pytest.mark.parametrize("reader", ["PlainTextCorpus", "JsonlCorpus"])
+def test_charlm_lmao_reads_corpora_of_spacy(table, reader):
+    name = {"PlainTextCorpus": "raw.txt", "JsonlCorpus": "raw.jsonl"}[reader]
+    (table / "raw.jsonl").write_text('{"text": "the cat slept"}\n', encoding="utf8")
+    corpus = {"@readers": f"spacy.{reader}.v1", "path": str(table / name)}
+    nlp, examples, optimizer = make_nlp(table, corpus=corpus, training_docs=False, words=10)
+    assert train(nlp, examples, optimizer)[0]["charlm_lmao"] > 0
+    (table / name).write_text("", encoding="utf8")
+    nlp, examples, optimizer = make_nlp(table, corpus=corpus, words=10)
+    with pytest.raises(ValueError, match="E750.*charlm_lmao.corpus"):
+        train(nlp, examples, optimizer)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 import spacy
 from numpy.testing import assert_allclose
+from spacy.training import Example
 from spacy.util import load_model_from_config
 
 from spacy_charlm.decoding.spellings import Spellings
 from spacy_charlm.objectives.heads import load_head, vectors_head
 from spacy_charlm.training.pretrain import HEADS, LAST
+from spacy_charlm.types import MaskedDocs
 
 TEXTS = ["the cat saw a dog", "", " ", "the caat slept", "an [MASK] dog"]
 
@@ -82,6 +84,47 @@ def test_charlm_lmfao_fills_masks(pretrained):
     assert nlp("[MASK]")[0].text == "["
     with pytest.raises(ValueError, match="charlm E746"):
         pipe.fill("no mask")
+
+
+def test_charlm_lmfao_hides_words_from_any_tok2vec(pretrained, tmp_path):
+    """Also from one of spaCy, which knows nothing of masks."""
+    embed = {
+        "@architectures": "spacy.MultiHashEmbed.v2",
+        "width": 16,
+        "attrs": ["NORM"],
+        "rows": [100],
+        "include_static_vectors": False,
+    }
+    overrides = {"pretraining.max_epochs": 1}
+    blocks = {"components.tok2vec.model.embed": embed}
+    pretrained.run("hash", overrides, blocks=blocks)
+    config = pretrained.config(overrides, blocks).interpolate()
+    nlp = spacy.blank("en")
+    nlp.add_pipe("tok2vec", config={"model": config["components"]["tok2vec"]["model"]})
+    pipe = nlp.add_pipe("charlm_lmfao")
+    nlp.config["initialize"]["components"]["charlm_lmfao"] = {
+        "head": str(pretrained.folder / "hash" / HEADS[LAST]),
+        "vectors": str(pretrained.folder / "vectors.txt"),
+    }
+    nlp.initialize()
+    nlp.get_pipe("tok2vec").model.from_bytes((pretrained.folder / "hash" / LAST).read_bytes())
+    hidden = np.array([False, True, False])
+    found = [
+        pipe.predict(MaskedDocs([nlp.make_doc(text)], hidden, np.arange(3)))
+        for text in ("the cat slept", "the dog slept")
+    ]
+    assert_allclose(*found)
+    assert not np.allclose(found[0], pipe.predict([nlp.make_doc("the cat slept")]))
+
+
+def test_charlm_lmfao_of_another_pipeline(pretrained):
+    """Taken over by `source` it would read with the tok2vec that it came from."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("tok2vec")
+    nlp.initialize()
+    nlp.add_pipe("charlm_lmfao", source=make_nlp(pretrained))
+    with pytest.raises(ValueError, match="E752.*Save the pipeline and load it"):
+        nlp("the cat")
 
 
 @pytest.mark.parametrize("text", ["a [MASK] b", "[MASK]", "x[MASK], y", "[MASK] [MASK]  z"])
@@ -182,6 +225,19 @@ def test_charlm_lmfao_names_what_is_wrong(pretrained, tmp_path):
     (tmp_path / "wide.txt").write_text("the 1 2 3 4 5\n", encoding="utf8")
     with pytest.raises(ValueError, match="charlm E722.*width 5.*width 4"):
         pipe.initialize(head=out / HEADS[LAST], vectors=tmp_path / "wide.txt")
+    (tmp_path / "nan.txt").write_text("the 1 2 3 4\na 0 0 0 0\n", encoding="utf8")
+    pipe.initialize(head=out / HEADS[LAST], vectors=tmp_path / "nan.txt")
+    assert pipe.words == ["the"]
+    (tmp_path / "nan.txt").write_text("a 0 0 0 0\n", encoding="utf8")
+    with pytest.raises(ValueError, match="charlm E720"):
+        pipe.initialize(head=out / HEADS[LAST], vectors=tmp_path / "nan.txt")
     pipe.initialize(head=out / HEADS[LAST], vectors=vectors)
+    with pytest.raises(ValueError, match="charlm E723"):
+        pipe.suggest("cat", k=0)
+    assert pipe.suggest("") == pipe.suggest(" ") == []
     with pytest.raises(ValueError, match="charlm E742.*'tok2vec'"):
+        pipe.suggest("cat")
+    nlp.add_pipe("tok2vec", first=True)  # of another width
+    nlp.get_pipe("tok2vec").initialize(lambda: [Example(nlp.make_doc("a"), nlp.make_doc("a"))])
+    with pytest.raises(ValueError, match="charlm E753.*width 96"):
         pipe.suggest("cat")

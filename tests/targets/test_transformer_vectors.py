@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import NumpyOps
 
+from spacy_charlm.cli.vectors import _read_layer
 from spacy_charlm.targets.transformer_encoder import Pieces
 from spacy_charlm.targets.transformer_vectors import TransformerVectors, make_key, pool_pieces
 from spacy_charlm.targets.vector_cache import META
@@ -248,3 +250,89 @@ def test_a_model_folder_without_weights(bert, tmp_path):
         (tmp_path / name).write_bytes((Path(bert) / name).read_bytes())
     with pytest.raises(ValueError, match="charlm E230"):
         TransformerVectors(str(tmp_path)).open(Vocab())
+
+
+def test_weights_of_another_model(bert, tmp_path):
+    """Layers that the file lacks would be random ones."""
+    numpy_file = pytest.importorskip("safetensors.numpy", reason="needs the extra transformers")
+    shutil.copytree(bert, tmp_path / "other")
+    path = tmp_path / "other" / "model.safetensors"
+    weights = {f"other.{name}": array for name, array in numpy_file.load_file(path).items()}
+    numpy_file.save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="charlm E230.*no weights for"):
+        TransformerVectors(str(tmp_path / "other")).open(Vocab())
+
+
+def test_caches_tell_models_of_one_size_apart(bert, tmp_path):
+    """Two trainings of one architecture, in folders of the same name."""
+    for name in ("one", "two"):
+        shutil.copytree(bert, tmp_path / name / "model")
+    path = tmp_path / "two" / "model" / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    settings = {"cache": tmp_path / "cache", "layer": "pieces"}
+    TransformerVectors(str(tmp_path / "one" / "model"), **settings).open(Vocab())
+    with pytest.raises(ValueError, match="charlm E234"):
+        TransformerVectors(str(tmp_path / "two" / "model"), **settings).open(Vocab())
+
+
+def test_what_the_tokenizer_does_not_know_is_no_target(bert):
+    """All of it would have one vector."""
+    target = TransformerVectors(bert, layer="pieces")
+    target.open(Vocab())
+    batch = target(OPS, [Doc(NLP.vocab, words=["cat", "😀", "a"])])
+    assert (batch.rows >= 0).ravel().tolist() == [True, False, True]
+
+
+def test_windows_of_a_model_that_counts_from_behind_the_padding(bert, tmp_path):
+    transformers = pytest.importorskip("transformers", reason="needs the extra transformers")
+    shutil.copytree(bert, tmp_path / "roberta")
+    tokenizer = transformers.BertTokenizerFast(str(tmp_path / "roberta" / "vocab.txt"))
+    tokenizer.save_pretrained(tmp_path / "roberta")  # without a limit
+    config = transformers.RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        max_position_embeddings=18,
+        pad_token_id=1,
+    )
+    transformers.RobertaModel(config).save_pretrained(tmp_path / "roberta")
+    target = TransformerVectors(str(tmp_path / "roberta"))
+    target.open(Vocab())
+    batch = target(OPS, [NLP.make_doc("the cat " * 30)])
+    assert (batch.rows >= 0).all() and np.isfinite(batch.values).all()
+
+
+def test_an_encoder_with_a_decoder(bert, tmp_path):
+    transformers = pytest.importorskip("transformers", reason="needs the extra transformers")
+    shutil.copytree(bert, tmp_path / "t5")
+    config = transformers.T5Config(
+        vocab_size=60, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2
+    )
+    transformers.T5Model(config).save_pretrained(tmp_path / "t5")
+    with pytest.raises(ValueError, match="charlm E230.*decoder"):
+        TransformerVectors(str(tmp_path / "t5")).open(Vocab())
+
+
+def test_a_tokenizer_that_is_not_a_fast_one(bert, monkeypatch):
+    import transformers
+
+    class Slow:
+        is_fast = False
+        unk_token_id = None
+
+    monkeypatch.setattr(
+        transformers.AutoTokenizer, "from_pretrained", staticmethod(lambda *a, **k: Slow())
+    )
+    with pytest.raises(ValueError, match="charlm E231"):
+        TransformerVectors(bert).open(Vocab())
+
+
+@pytest.mark.parametrize(
+    "text, layer", [("last", "last"), ("6", 6), ("5, 6", [5, 6]), ("1,last", "1,last")]
+)
+def test_layers_on_the_command_line(text, layer):
+    assert _read_layer(text) == layer
