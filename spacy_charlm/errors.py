@@ -165,6 +165,10 @@ class Errors:
         "[charlm E236] expected a target spacy-charlm.TransformerVectors.v1 whose `cache` names a "
         'folder, found none. Write for example cache = "vectors/cache" in its block'
     )
+    E238 = (
+        "[charlm E238] expected the text that begins {text!r} in the cache '{path}', found it not "
+        "there, and {needed}. Fill the cache with: python -m spacy charlm vectors cache CONFIG"
+    )
     E237 = (
         "[charlm E237] expected word pieces of '{model}' in a text with words, found none in the "
         'text that begins {text!r}. Remove it, or set on_misaligned = "skip"'
@@ -614,6 +618,10 @@ class Errors:
         "[charlm E752] Expected Docs of the pipeline that {name} was made for, but found those of "
         "another: it was taken over by `source`, and would use the other pipeline's tok2vec. Save "
         "the pipeline and load it."
+    )
+    E754 = (
+        "[charlm E754] Expected the index_dtype of charlm_lmfao to be {expected}, but found "
+        "'{found}'."
     )
     E753 = (
         "[charlm E753] Expected a tok2vec of width {expected}, as that which the head was "

@@ -14,6 +14,7 @@ from .spellings import Spellings
 
 WORDS, VECTORS, INDEX = "words.msg", "vectors.npy", "words.usearch"
 HUBNESS = "hubness.npy"
+DTYPES = ("f16", "i8")
 NUMPY = NumpyOps()
 N_TYPICAL = 20_000  # frequent words, as typical queries of CSLS
 
@@ -28,15 +29,23 @@ class WordTable:
     values (Floats2d): Their vectors, (nV, nO), kept as float16.
     csls (bool): Whether to correct for words that are near to everything.
     approximate (bool): Whether to search by `NeighbourIndex`, which is mapped from disk.
+    dtype (str): How that keeps the vectors, one of DTYPES.
     """
 
     def __init__(
-        self, words: list[str], values: Any, *, csls: bool = False, approximate: bool = False
+        self,
+        words: list[str],
+        values: Any,
+        *,
+        csls: bool = False,
+        approximate: bool = False,
+        dtype: str = "f16",
     ) -> None:
         self.words = words
         self.values = np.asarray(values, dtype="float16")
         self._csls = csls
         self._approximate = approximate
+        self._dtype = dtype
         self._rows: Any = None  # made when it is first needed
         self._hubness: Any = None
         self._spellings: Spellings | None = None
@@ -121,7 +130,7 @@ class WordTable:
         if self._rows is None and self._approximate:
             from .neighbour_index import NeighbourIndex
 
-            self._rows = NeighbourIndex(self.values)
+            self._rows = NeighbourIndex(self.values, dtype=self._dtype)
         elif self._rows is None:
             self._rows = Neighbours(self.values, ops)
             if self._csls and self._hubness is None:

@@ -15,7 +15,7 @@ from spacy.util import ensure_path, minibatch
 from thinc.api import Model, NumpyOps
 
 from ..decoding.neighbours import Neighbours, check_table
-from ..decoding.word_table import Scored, WordTable
+from ..decoding.word_table import DTYPES, Scored, WordTable
 from ..errors import Errors
 from ..types import MaskedDocs, Tok2Vec
 
@@ -32,6 +32,7 @@ HEAD = "head.bin"
         "k": 5,
         "csls": False,
         "approximate": False,
+        "index_dtype": "f16",
     },
     assigns=[f"token._.{WORDS}", f"token._.{MARGIN}"],
 )
@@ -53,6 +54,7 @@ class CharlmLMFAO(Pipe):
         table's most frequent words as typical queries.
     approximate (bool): Whether to search a large table by `NeighbourIndex`, which needs the extra
         ann. It is built once, saved with the pipeline, and mapped into memory when it is loaded.
+    index_dtype (str): How that index keeps the vectors: "f16", or "i8" for half its size.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class CharlmLMFAO(Pipe):
         k: int,
         csls: bool,
         approximate: bool,
+        index_dtype: str,
     ) -> None:
         for extension in (WORDS, MARGIN):
             if not Token.has_extension(extension):
@@ -79,7 +82,9 @@ class CharlmLMFAO(Pipe):
         self._component = component
         self._layer = layer
         self._k = k
-        self._make_table = partial(WordTable, csls=csls, approximate=approximate)
+        if index_dtype not in DTYPES:
+            raise ValueError(Errors.E754.format(expected=" or ".join(DTYPES), found=index_dtype))
+        self._make_table = partial(WordTable, csls=csls, approximate=approximate, dtype=index_dtype)
         self._table = self._make_table([], np.zeros((0, 0)))
         self._head: Model | None = None
 

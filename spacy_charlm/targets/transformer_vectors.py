@@ -158,7 +158,9 @@ class TransformerVectors:
         missing = {keys[i]: doc for i, doc in enumerate(docs) if found[i] is None and len(doc)}
         fresh: dict[bytes, np.ndarray] = {}
         if missing:
-            pieces = self._load().encode([doc.text for doc in missing.values()])
+            pieces = self._load_for(next(iter(missing.values()))).encode(
+                [doc.text for doc in missing.values()]
+            )
             for (key, doc), own in zip(missing.items(), pieces):
                 fresh[key] = self._pool(doc, own)
                 if cached is not None:
@@ -177,6 +179,17 @@ class TransformerVectors:
             if self.skipped == 1:
                 logger.warning(Errors.W232.format(model=self._name, text=doc.text[:80]))
         return rows
+
+    def _load_for(self, doc: Doc) -> Any:
+        """Load the model for a text that the cache should have had."""
+        try:
+            return self._load()
+        except (ImportError, ValueError) as err:
+            if self._cache is None:
+                raise
+            text = doc.text[:80]
+            message = Errors.E238.format(text=text, path=self.cache, needed=err)
+            raise type(err)(message) from err
 
     def _load(self) -> Any:
         if self._encoder is None:

@@ -165,11 +165,13 @@ def test_spellings_counts_edits():
     assert found("xxxxxxxxx") == {}
 
 
-@pytest.mark.parametrize("search", ["exact", "csls", "approximate"])
+@pytest.mark.parametrize("search", ["exact", "csls", "f16", "i8"])
 def test_charlm_lmfao_round_trips(search, pretrained, tmp_path):
-    if search == "approximate":
+    settings = {"csls": search == "csls"}
+    if search in ("f16", "i8"):
         pytest.importorskip("usearch", reason="needs the extra ann")
-    nlp = make_nlp(pretrained, csls=search == "csls", approximate=search == "approximate")
+        settings = {"approximate": True, "index_dtype": search}
+    nlp = make_nlp(pretrained, **settings)
     expected = [told(nlp(text)) for text in TEXTS]
     nlp.to_disk(tmp_path / "nlp")
     (pretrained.folder / "vectors.txt").unlink()
@@ -210,6 +212,8 @@ def test_charlm_lmfao_names_what_is_wrong(pretrained, tmp_path):
         spacy.blank("en").add_pipe("charlm_lmfao", config={"k": 0})
     with pytest.raises(ValueError, match="charlm E747"):
         spacy.blank("en").add_pipe("charlm_lmfao", config={"csls": True, "approximate": True})
+    with pytest.raises(ValueError, match="charlm E754.*f16 or i8.*'f8'"):
+        spacy.blank("en").add_pipe("charlm_lmfao", config={"index_dtype": "f8"})
     nlp = spacy.blank("en")
     nlp.add_pipe("charlm_lmfao")
     with pytest.raises(ValueError, match="charlm E745"):
