@@ -74,7 +74,7 @@ def create_typos_v1(
             noisy_example, counts = make_noisy_example(nlp, example, typos.at(drawn), rng)
             yield noisy_example
             before, given_up = given_up, given_up + counts.given_up
-            if before.bit_length() < given_up.bit_length():  # at 1, 2, 4, 8, ...
+            if given_up and (not before or len(str(before)) < len(str(given_up))):  # 1, 10, 100
                 logger.warning(Errors.W700.format(given_up=given_up))
 
     return augment

@@ -52,11 +52,11 @@ def test_typo_augmenter_counts_entities_that_are_given_up(caplog):
     """Where a user sees it: spaCy's log shows warnings, not messages."""
     caplog.set_level(logging.WARNING, logger="spacy")
     augment = create_typos_v1(rate=1.0, kinds=["missing_space"], keep_clean=False)
-    for _ in range(9):
+    for _ in range(12):
         (noisy,) = augment(NLP, make_example("London is big"))
         assert not noisy.reference.ents
     found = [record.message for record in caplog.records]
-    assert [message.split()[2] for message in found] == ["1", "2", "4", "8"]
+    assert [message.split()[2] for message in found] == ["1", "10"]
 
 
 @pytest.mark.parametrize(
