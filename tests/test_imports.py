@@ -11,7 +11,7 @@ import spacy_charlm
 
 ROOT = Path(spacy_charlm.__file__).parent
 RANKS = [
-    ("types", "errors", "compat", "card", "files"),
+    ("types", "errors", "compat", "card", "files", "read_docs"),
     ("layers", "noise", "decoding"),
     ("architectures", "targets"),
     ("objectives",),
