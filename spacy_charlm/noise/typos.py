@@ -134,29 +134,33 @@ class Typos:
         table = np.array([fits[kind] for kind in self.kinds], dtype=bool)
         drawn = np.where(table, rng.random(table.shape), -1.0).argmax(axis=0)
         for number, kind in enumerate(self.kinds):
-            rows = np.flatnonzero(table[number] & (drawn == number))
-            if not len(rows):
-                continue
-            edited = [some[row] for row in rows]
-            rolls = rng.random(len(rows)).tolist()
-            if kind in KINDS:
-                edited = self._edit_characters(kind, X[rows], places[kind][rows], rng)
-            elif kind == NATURAL:
-                options = [self._spellings(word) for word in edited]
-                edited = [one[int(roll * len(one))] for one, roll in zip(options, rolls)]
-            elif kind == EXTRA:
-                edited = [_part(word, roll) for word, roll in zip(edited, rolls)]
-            elif spaces is not None:
-                for row in rows.tolist():
+            rows = np.flatnonzero(table[number] & (drawn == number)).tolist()
+            if kind == MISSING and spaces is not None:
+                for row in rows:
                     spaces[behind[row]] = False
-            for row, word in zip(rows.tolist(), edited):
-                words[numbers[row]] = word
+            elif rows:
+                own = [some[row] for row in rows]
+                may = places[kind][rows] if kind in KINDS else None
+                for row, word in zip(rows, self._rewrite(kind, own, X[rows], may, rng)):
+                    words[numbers[row]] = word
 
-    def _edit_characters(
-        self, kind: str, X: Characters, may: np.ndarray, rng: np.random.Generator
+    def _rewrite(
+        self,
+        kind: str,
+        words: list[str],
+        X: Characters,
+        may: np.ndarray | None,
+        rng: np.random.Generator,
     ) -> list[str]:
-        place = np.where(may, rng.random(may.shape), -1.0).argmax(axis=1)
-        return to_words(KINDS[kind].apply(X, place, self.keyboard, rng))
+        """Make an edit of one kind in words that can all take it; X are their characters."""
+        if may is not None:
+            place = np.where(may, rng.random(may.shape), -1.0).argmax(axis=1)
+            return to_words(KINDS[kind].apply(X, place, self.keyboard, rng))
+        rolls = rng.random(len(words)).tolist()
+        if kind == EXTRA:
+            return [_part(word, roll) for word, roll in zip(words, rolls)]
+        options = [self._spellings(word) for word in words]
+        return [found[int(roll * len(found))] for found, roll in zip(options, rolls)]
 
     def _find_places(self, kind: str, X: Characters) -> np.ndarray:
         return find_places(
