@@ -7,23 +7,20 @@ tokenizer, as in pretraining. The folder is what `spacy init vectors` writes: it
 One thread by default: then the same text gives the same vectors.
 """
 
-import gzip
 import importlib.util
 import tempfile
 import time
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import spacy
-import srsly
 import typer
 from spacy.training.initialize import convert_vectors
 from wasabi import msg
 
-# The tokenizer refuses texts above a million characters and is slow on long runs of marks.
-MAX_CHARS = 100_000
+from spacy_charlm.training.text_corpus import create_text_corpus_v1
 
 
 class Mode(str, Enum):
@@ -34,7 +31,7 @@ class Mode(str, Enum):
 
 
 def main(
-    raw_text: Annotated[Path, typer.Argument(help=".jsonl or .txt, also .gz", exists=True)],
+    raw_text: Annotated[Path, typer.Argument(help=".txt, .jsonl, .spacy or a folder", exists=True)],
     output: Annotated[Path, typer.Argument(help="Folder to write to")],
     mode: Annotated[Mode, typer.Option(help="floret: any word; default: a plain table")] = (
         Mode.floret
@@ -61,7 +58,7 @@ def main(
         words_path, vectors_path = Path(folder) / "words.txt", Path(folder) / "vectors.txt"
         n_words = 0
         with words_path.open("w", encoding="utf8") as file:
-            for words in iter_words(nlp, raw_text):
+            for words in iter_words(lang, raw_text):
                 file.write(" ".join(words).lower() if lower else " ".join(words))
                 file.write("\n")
                 n_words += len(words)
@@ -99,34 +96,18 @@ def fit(path: Path, settings: dict[str, Any]) -> Any:
     msg.fail("Training diverged at every learning rate", exits=1)
 
 
-def iter_words(nlp: spacy.language.Language, path: Path) -> Iterator[list[str]]:
+def iter_words(lang: str, path: Path) -> Iterator[list[str]]:
     """Yield the words of each text, white space left out.
 
-    nlp (Language): Its tokenizer splits the texts.
-    path (Path): .jsonl with "text" or one text a line, optionally with .gz.
+    lang (str): Whose tokenizer splits the texts.
+    path (Path): Whatever pretraining reads.
     YIELDS (list[str]): The words of one text.
     """
-    is_json = ".jsonl" in path.suffixes
-    with _open(path) as file:
-        for i, line in enumerate(file):
-            if not line.strip():
-                continue
-            text = srsly.json_loads(line).get("text") if is_json else line.strip()
-            if not isinstance(text, str):
-                raise ValueError(f'{path}, line {i + 1}: expected {{"text": "..."}}')
-            # a new vocab entry per new word: the zone forgets them after each text
-            with nlp.memory_zone():
-                for j in range(0, len(text), MAX_CHARS):
-                    doc = nlp.make_doc(text[j : j + MAX_CHARS])
-                    words = [token.text for token in doc if not token.is_space]
-                    if words:
-                        yield words
-
-
-def _open(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf8")
-    return path.open(encoding="utf8")
+    # A pipeline of its own: the words that are too rare for a vector are not to be saved.
+    for doc in create_text_corpus_v1(path, max_length=0)(spacy.blank(lang)):
+        words = [token.text for token in doc if not token.is_space]
+        if words:
+            yield words
 
 
 if __name__ == "__main__":

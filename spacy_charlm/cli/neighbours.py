@@ -24,7 +24,8 @@ def neighbours_cli(
         bool, typer.Option("--csls", help="Correct for everybody's neighbours")
     ] = False,
     misspellings: Annotated[
-        Path | None, typer.Option(help="Score these: misspelling TAB correct word")
+        Path | None,
+        typer.Option(help="Score these: misspelling TAB word; a fifth of the words counts"),
     ] = None,
     held_out: Annotated[
         Path | None,

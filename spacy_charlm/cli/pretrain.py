@@ -33,7 +33,8 @@ def pretrain_cli(
 ) -> None:
     """Pretrain a tok2vec, as spacy pretrain does, with evaluation, checkpoints and resume.
 
-    Writes model-best.bin and model-last.bin, which spacy train reads, log.jsonl and checkpoints.
+    Writes model-last.bin and, with development texts, model-best.bin, which spacy train reads;
+    log.jsonl and checkpoints.
     Settings of the config are overridden as in spaCy's commands: --paths.raw_text texts.jsonl
     """
     from ..training.crew import Crew

@@ -44,8 +44,9 @@ def probe_cli(
 ) -> None:
     """Score a logistic regression on the frozen vectors of a tok2vec.
 
-    Three rows in one run: pretrained weights, random weights, target vectors. Settings of the
-    config are overridden as in spaCy's commands: --paths.target_vectors vectors.txt.gz
+    In one run: pretrained weights, random weights, target vectors, the most frequent label.
+    Settings of the config are overridden as in spaCy's commands:
+    --paths.target_vectors vectors.txt.gz
     """
     from ..evaluation.probe import probe
 

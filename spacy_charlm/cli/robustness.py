@@ -24,7 +24,10 @@ def robustness_cli(
     seeds: Annotated[int, typer.Option(help="Draws for each rate", min=1)] = 3,
     limit: Annotated[int, typer.Option(help="Texts at most; 0 for all", min=0)] = 0,
     misspellings: Annotated[
-        Path | None, typer.Option(help="For the kind natural: misspelling TAB correct word")
+        Path | None,
+        typer.Option(
+            help="For the kind natural: misspelling TAB word; a fifth of the words counts"
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder for robustness.json and .png", file_okay=False)

@@ -18,7 +18,10 @@ def words_cli(
     seed: Annotated[int, typer.Option(help="Which words are hidden", min=0)] = 0,
     misspellings: Annotated[
         Path | None,
-        typer.Option(help="Score suggestions for these: misspelling TAB correct word", exists=True),
+        typer.Option(
+            help="Score suggestions for these: misspelling TAB word; a fifth of the words counts",
+            exists=True,
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write the scores there, as JSON")] = None,
 ) -> None:

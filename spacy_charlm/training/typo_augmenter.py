@@ -28,8 +28,9 @@ def create_typos_v1(
 ) -> Callable[[Language, Example], Iterator[Example]]:
     """Create an augmenter that adds typos and leaves the labels right.
 
-    rate (float): Edits per word, or per character; each text draws its own rate around it, from 0
-        to twice the rate, so that a pipeline meets clean and noisy texts. 0.2 per word recommended.
+    rate (float): Edits per word, or per character; each text draws its own rate evenly around it,
+        of 0.2 from 0 to 0.4, so that a pipeline meets clean and noisy texts. 0.2 per word
+        recommended.
     kinds (Optional[List[str]]): key, swap, drop, insert, repeat, case, lookalike, accent, natural,
         missing_space, extra_space; None for the first five, and natural where there are
         misspellings. Typos may change the tokens: an entity that then ends inside a token is given
