@@ -108,9 +108,7 @@ def measure_robustness(
                 for rate in rates[1:]:
                     draws.append([])
                     for seed in range(seeds):
-                        rng = np.random.default_rng([seed, round(rate * 1000)])
-                        noisy, edited = _make_noisy(nlp, examples, typos.at(rate), rng)
-                        draws[-1].append((_score(nlp, noisy), edited))
+                        draws[-1].append(_draw(nlp, examples, typos.at(rate), seed))
                         run += 1
                         words += sum(len(example.reference) for example in examples)
                         show(name, run / n_runs, words)
@@ -157,16 +155,13 @@ def _check_names(names: Sequence[str]) -> None:
             raise ValueError(Errors.E661.format(path=name, found="no such folder or package"))
 
 
-def _make_noisy(
-    nlp: Language, examples: Sequence[Example], typos: Typos, rng: np.random.Generator
-) -> tuple[list[Example], float]:
-    """Make Examples with typos, and tell the share of the words that was edited.
-
-    An entity that no token fits any more counts as missed, as in `spacy evaluate`.
-    """
+def _draw(nlp: Language, examples: Sequence[Example], typos: Typos, seed: int) -> Draw:
+    """Score texts with typos; an entity that no token fits any more counts as missed."""
+    rng = np.random.default_rng([seed, round(typos.rate * 1000)])
     made = [make_noisy_example(nlp, one, typos, rng, give_up=False) for one in examples]
     words = sum(counts.words for _, counts in made)
-    return [one for one, _ in made], sum(counts.edited for _, counts in made) / max(1, words)
+    edited = sum(counts.edited for _, counts in made) / max(1, words)
+    return _score(nlp, [one for one, _ in made]), edited
 
 
 def _make_typos(kind: str, misspellings: dict[str, list[str]] | None) -> Typos:
