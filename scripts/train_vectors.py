@@ -20,7 +20,8 @@ import typer
 from spacy.training.initialize import convert_vectors
 from wasabi import msg
 
-from spacy_charlm.training.text_corpus import create_text_corpus_v1
+from spacy_charlm.training.doc_maker import DocMaker
+from spacy_charlm.training.text_corpus import Counts, TextCorpus
 
 
 class Mode(str, Enum):
@@ -58,7 +59,7 @@ def main(
         words_path, vectors_path = Path(folder) / "words.txt", Path(folder) / "vectors.txt"
         n_words = 0
         with words_path.open("w", encoding="utf8") as file:
-            for words in iter_words(lang, raw_text):
+            for words in iter_words(nlp, raw_text):
                 file.write(" ".join(words).lower() if lower else " ".join(words))
                 file.write("\n")
                 n_words += len(words)
@@ -96,18 +97,22 @@ def fit(path: Path, settings: dict[str, Any]) -> Any:
     msg.fail("Training diverged at every learning rate", exits=1)
 
 
-def iter_words(lang: str, path: Path) -> Iterator[list[str]]:
+def iter_words(nlp: spacy.language.Language, path: Path) -> Iterator[list[str]]:
     """Yield the words of each text, white space left out.
 
-    lang (str): Whose tokenizer splits the texts.
+    nlp (Language): Its tokenizer splits the texts.
     path (Path): Whatever pretraining reads.
     YIELDS (list[str]): The words of one text.
     """
-    # A pipeline of its own: the words that are too rare for a vector are not to be saved.
-    for doc in create_text_corpus_v1(path, max_length=0)(spacy.blank(lang)):
-        words = [token.text for token in doc if not token.is_space]
-        if words:
-            yield words
+    corpus, counts = TextCorpus(path, max_length=0), Counts()
+    # With a vocab of its own, so that neither memory nor what is saved grows with rare words.
+    maker = DocMaker(nlp.tokenizer, nlp.max_length, nlp.vocab)
+    for text in corpus.read(nlp.vocab, 0, counts):
+        with maker.zone():
+            for doc in corpus.make_docs(maker, [text], counts):
+                words = [token.text for token in doc if not token.is_space]
+                if words:
+                    yield words
 
 
 if __name__ == "__main__":
