@@ -125,7 +125,9 @@ class Typos:
         some = [words[i] for i in numbers]
         X = to_characters(some)
         places = {kind: self._find_places(kind, X) for kind in self.kinds if kind in KINDS}
-        behind = [-1 if spaces is None else _find_space(words, spaces, i) for i in numbers]
+        behind = [-1] * len(numbers)
+        if spaces is not None and MISSING in self.kinds:
+            behind = [_find_space(words, spaces, i) for i in numbers]
         fits: dict[str, Any] = {kind: may.any(axis=1) for kind, may in places.items()}
         if NATURAL in self.kinds:
             fits[NATURAL] = [bool(self._spellings(word)) for word in some]

@@ -88,6 +88,7 @@ class CharlmLMAO(Pipe):
         self._words = words
         self._training_docs = training_docs
         self._updates = 0
+        self._frozen = False  # found at the first update: spaCy builds its config at each look
         self._stream: Iterator[Doc] | None = None
         self._has_texts = False  # whether the stream has given one since its beginning
 
@@ -136,7 +137,9 @@ class CharlmLMAO(Pipe):
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         self._updates += 1
-        if (self._updates - 1) % self._every or self._tok2vec_is_frozen():
+        if self._updates == 1:
+            self._frozen = self._is_tok2vec_frozen()
+        if self._frozen or (self._updates - 1) % self._every:
             return losses
         if self._objective is None:  # a pipeline that goes on in training
             self.initialize(lambda: [])
@@ -195,13 +198,12 @@ class CharlmLMAO(Pipe):
                 n_words += len(doc)
         return docs
 
-    def _tok2vec_is_frozen(self) -> bool:
-        """Whether what would be learned is never put into the weights."""
+    def _is_tok2vec_frozen(self) -> bool:
+        """Whether what would be learned is never put into the weights; warn if so."""
         frozen = self.nlp.config["training"].get("frozen_components", [])
         if self._component not in frozen:
             return False
-        if self._updates == 1:
-            logger.warning(Errors.W750.format(name=self.name, component=self._component))
+        logger.warning(Errors.W750.format(name=self.name, component=self._component))
         return True
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -208,8 +209,13 @@ class TransformerVectors:
             "revision": self.revision,
             "layer": self.layer,
             "pooling": self.pooling,
-            "digest": digest_model(self.model),
+            "digest": self._digest,
         }
+
+    @cached_property
+    def _digest(self) -> str | None:
+        """Digest of the model's files, which are read whole."""
+        return digest_model(self.model)
 
 
 def make_key(doc: Doc) -> bytes:
