@@ -104,8 +104,7 @@ def _score(
     table: Any, vectors: np.ndarray, rows: np.ndarray, temperature: float
 ) -> list[MaskedScore]:
     ranks = to_numpy(table.rank(vectors, rows))
-    lengths = np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
-    cosines = (vectors * to_numpy(table.vectors(rows))).sum(axis=1) / lengths
+    cosines = to_numpy(table.cosine(vectors, rows))
     log_p = to_numpy(table.log_probability(vectors, rows, [temperature]))[0]
     return [
         MaskedScore(

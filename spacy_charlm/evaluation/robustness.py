@@ -136,16 +136,16 @@ def find_members(name: str) -> list[str]:
     RETURNS (List[str]): The pipelines, at least one.
     """
     folder = Path(name)
-    found = [str(place) for place in _places(folder) if (place / "config.cfg").exists()][:1]
+    found = _find_pipeline(folder)
     if folder.is_dir() and not found:
-        for child in sorted(folder.iterdir()):
-            places = [str(place) for place in _places(child) if (place / "config.cfg").exists()]
-            found += places[:1]
+        found = [path for child in sorted(folder.iterdir()) for path in _find_pipeline(child)]
     return found or [name]
 
 
-def _places(folder: Path) -> list[Path]:
-    return [folder / "model-best", folder / "model-last", folder]
+def _find_pipeline(folder: Path) -> list[str]:
+    """Find the pipeline of a training, the best one first, or of the folder itself; or none."""
+    places = [folder / "model-best", folder / "model-last", folder]
+    return [str(place) for place in places if (place / "config.cfg").exists()][:1]
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -181,6 +181,8 @@ def test_transformer_vectors_of_another_cache(make_target, tmp_path):
 
 # With a real encoder, small and random.
 
+SIZES = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8}
+
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory):
@@ -193,12 +195,7 @@ def bert(tmp_path_factory):
     tokenizer = transformers.BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=16)
     tokenizer.save_pretrained(folder)
     config = transformers.BertConfig(
-        vocab_size=len(vocab),
-        hidden_size=8,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=8,
-        max_position_embeddings=32,
+        vocab_size=len(vocab), num_hidden_layers=2, max_position_embeddings=32, **SIZES
     )
     transformers.BertModel(config).save_pretrained(folder)
     return str(folder)
@@ -292,12 +289,10 @@ def test_windows_of_a_model_that_counts_from_behind_the_padding(bert, tmp_path):
     tokenizer.save_pretrained(tmp_path / "roberta")  # without a limit
     config = transformers.RobertaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=8,
         num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=8,
         max_position_embeddings=18,
         pad_token_id=1,
+        **SIZES,
     )
     transformers.RobertaModel(config).save_pretrained(tmp_path / "roberta")
     target = TransformerVectors(str(tmp_path / "roberta"))
