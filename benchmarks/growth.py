@@ -27,7 +27,7 @@ from spacy.util import load_config
 from wasabi import msg
 
 from spacy_charlm.evaluation.paired_timing import describe_machine
-from spacy_charlm.training.memory import resident_megabytes
+from spacy_charlm.machine import resident_megabytes
 from spacy_charlm.training.worker import Worker
 
 ROOT = Path(__file__).parent.parent

@@ -26,10 +26,9 @@ from wasabi import msg
 from spacy_charlm.decoding.neighbour_index import NeighbourIndex
 from spacy_charlm.decoding.neighbours import Neighbours
 from spacy_charlm.evaluation.paired_timing import describe_machine
-from spacy_charlm.evaluation.word_reader import read_floret
-from spacy_charlm.noise.misspellings import read_misspellings
-from spacy_charlm.noise.typos import Typos
-from spacy_charlm.training.text_corpus import create_text_corpus_v1
+from spacy_charlm.evaluation.word_neighbours import read_floret
+from spacy_charlm.noise.typos import Typos, read_misspellings
+from spacy_charlm.text.text_corpus import create_text_corpus_v1
 
 RESULTS = Path(__file__).parent / "results" / "neighbours.jsonl"
 BATCH = 1_000  # queries at a time

@@ -17,10 +17,9 @@ from wasabi import msg
 
 from spacy_charlm.evaluation.paired_timing import describe_machine
 from spacy_charlm.noise.edits import KINDS
-from spacy_charlm.noise.misspellings import read_misspellings
-from spacy_charlm.noise.noisy_docs import make_noisy_example
-from spacy_charlm.noise.typos import COMMON_KINDS, NATURAL, SPACE_KINDS, Typos
-from spacy_charlm.training.text_corpus import create_text_corpus_v1
+from spacy_charlm.noise.noisy_examples import make_noisy_example
+from spacy_charlm.noise.typos import COMMON_KINDS, NATURAL, SPACE_KINDS, Typos, read_misspellings
+from spacy_charlm.text.text_corpus import create_text_corpus_v1
 
 RESULTS = Path(__file__).parent / "results" / "noise.jsonl"
 BATCH = 3_000  # words that get their typos together, as a batch of the pretraining

@@ -23,7 +23,7 @@ import typer
 from wasabi import msg
 
 from spacy_charlm.evaluation.paired_timing import describe_machine
-from spacy_charlm.training.text_corpus import create_text_corpus_v1
+from spacy_charlm.text.text_corpus import create_text_corpus_v1
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "configs" / "pretrain" / "cosine.cfg"

@@ -20,8 +20,8 @@ import typer
 from spacy.training.initialize import convert_vectors
 from wasabi import msg
 
-from spacy_charlm.training.doc_maker import DocMaker
-from spacy_charlm.training.text_corpus import Counts, TextCorpus
+from spacy_charlm.text.prefetch import DocMaker
+from spacy_charlm.text.text_corpus import Counts, TextCorpus
 
 
 class Mode(str, Enum):

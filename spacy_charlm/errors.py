@@ -1,634 +1,597 @@
-"""Every message: what was expected, what was found, how to fix it."""
+"""Every message: what was expected, what was found, what to do."""
 
 
-class Errors:
+class _WithCodes(type):
+    """Puts the code of a message in front of it, as spaCy's own errors do."""
+
+    def __getattribute__(self, code: str) -> str:
+        message = super().__getattribute__(code)
+        return message if code.startswith("__") else f"[charlm {code}] {message}"
+
+
+class Errors(metaclass=_WithCodes):
     """Message templates, filled with `Errors.E101.format(...)`.
 
-    E1xx reading text, E2xx targets, E3xx objectives, E4xx layers, E5xx weights,
-    E6xx commands and optional packages, E7xx noise, words out and components. The prefix tells
-    them from spaCy's own codes.
+    Codes that begin with E are errors, those that begin with W are warnings. The prefix "charlm"
+    keeps them apart from spaCy's own codes.
     """
 
-    # E1xx: reading text (training/text_corpus.py)
+    # E1xx: reading text (text/)
     E101 = (
-        "[charlm E101] Expected the path of a raw text, found none. Set it in the config or on the "
-        "command line, such as: --paths.raw_text text.jsonl"
+        "Expected the path of a raw text, but found none. Set it in the config or on the command "
+        "line, such as: --paths.raw_text text.jsonl"
     )
     E102 = (
-        "[charlm E102] Expected a file or folder of text at '{path}', found nothing. Check the "
-        "path; a relative one begins at the folder in which the command runs."
+        "Expected a file or folder of text at '{path}', but found nothing. Check the path; a "
+        "relative one begins at the folder in which the command runs."
     )
     E103 = (
-        "[charlm E103] Expected files of text ({formats}) in the folder '{path}' or below it, "
-        "found none. Hidden files do not count; rename the files or give another folder."
+        "Expected files of text ({formats}) in the folder '{path}' or below it, but found none. "
+        "Hidden files do not count; rename the files or give another folder."
     )
     E104 = (
-        "[charlm E104] Expected a file of text ({formats}), found '{path}'. Convert it, or rename "
-        "it if only its name differs."
+        "Expected a file of text ({formats}), but found '{path}'. Convert it, or rename it if only "
+        "its name differs."
     )
     E105 = (
-        "[charlm E105] Expected at least one text in '{path}', found {counts}. Give another "
-        "path, or lower min_length."
+        "Expected at least one text in '{path}', but found {counts}. Give another path, or lower "
+        "min_length."
     )
     E106 = (
-        "[charlm E106] Expected one JSON object a line in '{path}', found at line {line} what is "
-        'no JSON ({reason}). A valid line: {{"text": "The first text."}}'
+        "Expected one JSON object a line in '{path}', but found at line {line} what is no JSON "
+        '({reason}). A valid line: {{"text": "The first text."}}.'
     )
     E107 = (
-        "[charlm E107] Expected a record with text in '{path}', line {line}, found {found}. Valid "
-        'lines: {{"text": "It works."}} or {{"tokens": ["It", "works", "."], "spaces": '
-        "[true, false, false]}}"
+        "Expected a record with text in '{path}', line {line}, but found {found}. Valid lines: "
+        '{{"text": "It works."}} or {{"tokens": ["It", "works", "."], "spaces": [true, false, '
+        "false]}}"
     )
     E108 = (
-        "[charlm E108] Expected UTF-8 in '{path}', found another encoding at line {line}, byte "
-        "{byte} of the line. Convert the file, such as with: iconv -f latin1 -t utf8"
+        "Expected UTF-8 in '{path}', but found another encoding at line {line}, byte {byte} of the "
+        "line. Convert the file, such as with: iconv -f latin1 -t utf8"
     )
     E109 = (
-        "[charlm E109] Expected a whole gzip file at '{path}', found damage after line {line} "
-        "({reason}). Fetch or compress the file again."
+        "Expected a whole gzip file at '{path}', but found damage after line {line} ({reason}). "
+        "Fetch or compress the file again."
     )
     E110 = (
-        "[charlm E110] Expected a file written by DocBin.to_disk at '{path}', found something else "
-        "or damage ({reason}). Write it again, such as with: python -m spacy convert"
+        "Expected a file written by DocBin.to_disk at '{path}', but found something else or damage "
+        "({reason}). Write it again, such as with: python -m spacy convert"
     )
     E111 = (
-        "[charlm E111] Expected {name} of {lowest} or more, found {value}. Set it so in the block "
-        "of spacy-charlm.TextCorpus.v1."
+        "Expected {name} of {lowest} or more, but found {value}. Set it so in the block of "
+        "spacy-charlm.TextCorpus.v1."
     )
 
     # E2xx: targets (targets/)
     E201 = (
-        "[charlm E201] StaticVectors without a path expected vectors in the pipeline's vocab, "
-        "found {found}. Set 'path' in the target's block, or 'initialize.vectors' in the config"
+        "StaticVectors without a path expected vectors in the pipeline's vocab, found {found}. Set "
+        "'path' in the target's block, or 'initialize.vectors' in the config."
     )
     E202 = (
-        "[charlm E202] expected a file or folder of vectors at '{path}', found nothing there. "
-        "Check the path: in a config that of the target, or 'vectors' of the component"
+        "Expected a file or folder of vectors at '{path}', but found nothing there. Check the "
+        "path: in a config that of the target, or 'vectors' of the component."
     )
     E203 = (
-        "[charlm E203] expected spaCy vectors in the folder '{path}' (a file 'vectors' in it, in "
-        "'vocab' or in 'vectors'), found: {found}. Write them with: "
-        "python -m spacy init vectors LANG FILE FOLDER"
+        "Expected spaCy vectors in the folder '{path}' (a file 'vectors' in it, in 'vocab' or in "
+        "'vectors'), but found: {found}. Write them with: python -m spacy init vectors LANG FILE "
+        "FOLDER"
     )
     E204 = (
-        "[charlm E204] {where}: expected {expected}, found {found}. The width comes from the "
-        "header or, without one, from the first line; complete or remove the line"
+        "{where}: expected {expected}, found {found}. The width comes from the header or, without "
+        "one, from the first line; complete or remove the line."
     )
     E205 = (
-        "[charlm E205] {where}: expected a word and {expected} numbers, found {found}. The width "
-        "comes from the header or, without one, from the first line; all vectors of a file have "
-        "one width"
+        "{where}: expected a word and {expected} numbers, found {found}. The width comes from the "
+        "header or, without one, from the first line; all vectors of a file have one width."
     )
-    E206 = (
-        "[charlm E206] {where}: expected a decimal number, found {found}. Correct or remove the "
-        "line"
-    )
+    E206 = "{where}: expected a decimal number, found {found}. Correct or remove the line."
     E207 = (
-        "[charlm E207] {where}: expected finite numbers, found nan or infinity in the vector of "
-        "{word!r}. Correct or remove the vector"
+        "{where}: expected finite numbers, found nan or infinity in the vector of {word!r}. "
+        "Correct or remove the vector."
     )
     E208 = (
-        "[charlm E208] {where}: expected vectors as UTF-8 text, found the word {found!r}. Convert "
-        "the file to UTF-8; unpack archives, and save word2vec .bin files as text"
+        "{where}: expected vectors as UTF-8 text, found the word {found!r}. Convert the file to "
+        "UTF-8; unpack archives, and save word2vec .bin files as text."
     )
     E209 = (
-        "[charlm E209] expected lines of a word and its numbers in '{path}', found no vector. "
-        "Check that the file was written to the end"
+        "Expected lines of a word and its numbers in '{path}', but found no vector. Check that the "
+        "file was written to the end."
     )
     E210 = (
-        "[charlm E210] the first line of '{path}' promises {expected} vectors, found {found}. "
-        "The file may be cut short; otherwise correct its first line"
+        "The first line of '{path}' promises {expected} vectors, found {found}. The file may be "
+        "cut short; otherwise correct its first line."
     )
     E211 = (
-        "[charlm E211] expected a whole gzip file at '{path}', found damage after line {line}: "
-        "{error}. Copy or download the file again"
+        "Expected a whole gzip file at '{path}', but found damage after line {line}: {error}. Copy "
+        "or download the file again."
     )
     E212 = (
-        "[charlm E212] expected GloVe or word2vec text in '{path}', found floret's own table. "
-        "Convert it with: python -m spacy init vectors LANG FILE FOLDER --mode floret; "
-        "and give the folder as 'path'"
+        "Expected GloVe or word2vec text in '{path}', but found floret's own table. Convert it "
+        "with: python -m spacy init vectors LANG FILE FOLDER --mode floret; and give the folder as "
+        "'path'"
     )
     E213 = (
-        "[charlm E213] expected vectors of width {expected}, found width {found} in '{name}'. "
-        "Give the vectors that the setting 'width' was written for, or change it"
+        "Expected vectors of width {expected}, but found width {found} in '{name}'. Give the "
+        "vectors that the setting 'width' was written for, or change it."
     )
     E214 = (
-        "[charlm E214] expected words of the corpus among the target vectors '{name}', found none "
-        "in the first {tokens} words. The vectors have {table}; the corpus has {text}. Check that "
-        "language, upper and lower case and tokenisation agree"
+        "Expected words of the corpus among the target vectors '{name}', but found none in the "
+        "first {tokens} words. The vectors have {table}; the corpus has {text}. Check that "
+        "language, upper and lower case and tokenisation agree."
     )
     E215 = (
-        "[charlm E215] StaticVectors expected 'open(vocab)' before its first use. The objective "
-        "calls it; call it yourself where the target is used alone"
+        "StaticVectors expected 'open(vocab)' before its first use. The objective calls it; call "
+        "it yourself where the target is used alone."
     )
     E216 = (
-        "[charlm E216] expected the offsets of NgramVectors to be different whole numbers, at "
-        "least one, such as [-1, 0, 1], found {found}"
+        "Expected the offsets of NgramVectors to be different whole numbers, at least one, such as "
+        "[-1, 0, 1], but found {found}."
     )
     E217 = (
-        "[charlm E217] HeadVectors expected `parser` to be a pipeline that sets heads, found at "
-        "'{path}': {found}. Give the name or folder of a pipeline with a parser, such as "
-        "en_core_web_sm (python -m spacy download en_core_web_sm), or null where all texts have "
-        "heads"
+        "HeadVectors expected `parser` to be a pipeline that sets heads, found at '{path}': "
+        "{found}. Give the name or folder of a pipeline with a parser, such as en_core_web_sm "
+        "(python -m spacy download en_core_web_sm), or null where all texts have heads"
     )
     E218 = (
-        "[charlm E218] HeadVectors expected texts with heads, found none in the text that begins "
-        "{text!r}. Pretrain on a .spacy file with a parse, or set `parser` to a pipeline with a "
-        "parser, such as en_core_web_sm"
+        "HeadVectors expected texts with heads, found none in the text that begins {text!r}. "
+        "Pretrain on a .spacy file with a parse, or set `parser` to a pipeline with a parser, such "
+        "as en_core_web_sm."
     )
     E219 = (
-        "[charlm E219] DocVectors expected a target with one vector per token, such as "
-        "spacy-charlm.StaticVectors.v1, found one with {found}"
+        "DocVectors expected a target with one vector per token, such as "
+        "spacy-charlm.StaticVectors.v1, found one with {found}."
     )
     E230 = (
-        "[charlm E230] expected an encoder '{model}' with weights and a tokenizer, found: {found}. "
-        "Without a connection to the hub give the folder of a model that is on this machine"
+        "Expected an encoder '{model}' with weights and a tokenizer, but found: {found}. Without a "
+        "connection to the hub give the folder of a model that is on this machine."
     )
     E231 = (
-        "[charlm E231] expected '{model}' to have a fast tokenizer, which tells where its pieces "
-        "stand in the text, found none. Take a model with a tokenizer.json"
+        "Expected '{model}' to have a fast tokenizer, which tells where its pieces stand in the "
+        "text, but found none. Take a model with a tokenizer.json."
     )
     E232 = (
-        '[charlm E232] expected `layer` to be "pieces", "last", a number from 0 to {depth} '
-        "or a list of such numbers, found {layer!r}"
+        'Expected `layer` to be "pieces", "last", a number from 0 to {depth} or a list of such '
+        "numbers, but found {layer!r}."
     )
     E233 = (
-        "[charlm E233] expected the facts of a cache in '{path}', found a damaged file ({found}). "
-        "Remove the folder: it is filled anew"
+        "Expected the facts of a cache in '{path}', but found a damaged file ({found}). Remove the "
+        "folder: it is filled anew."
     )
     E234 = (
-        "[charlm E234] expected the cache '{path}' to have the vectors that the config asks for, "
-        "found {found}. Give another folder, or remove this one"
+        "Expected the cache '{path}' to have the vectors that the config asks for, but found "
+        "{found}. Give another folder, or remove this one."
     )
-    E235 = "[charlm E235] expected `{name}` to be {expected}, found {found!r}"
+    E235 = "Expected `{name}` to be {expected}, but found {found!r}."
     E236 = (
-        "[charlm E236] expected a target spacy-charlm.TransformerVectors.v1 whose `cache` names a "
-        'folder, found none. Write for example cache = "vectors/cache" in its block'
-    )
-    E238 = (
-        "[charlm E238] expected the text that begins {text!r} in the cache '{path}', found it not "
-        "there, and {needed}. Fill the cache with: python -m spacy charlm vectors cache CONFIG"
+        "Expected a target spacy-charlm.TransformerVectors.v1 whose `cache` names a folder, but "
+        'found none. Write for example cache = "vectors/cache" in its block.'
     )
     E237 = (
-        "[charlm E237] expected word pieces of '{model}' in a text with words, found none in the "
-        'text that begins {text!r}. Remove it, or set on_misaligned = "skip"'
+        "Expected word pieces of '{model}' in a text with words, but found none in the text that "
+        'begins {text!r}. Remove it, or set on_misaligned = "skip"'
     )
-    W230 = (
-        "[charlm W230] '{path}' is damaged: the texts in question are encoded anew, which needs "
-        "the model"
+    E238 = (
+        "Expected the text that begins {text!r} in the cache '{path}', but found it not there, and "
+        "{needed}. Fill the cache with: python -m spacy charlm vectors cache CONFIG"
     )
-    W231 = "[charlm W231] the cache '{path}' has reached {size:.1f} GB: nothing more is added"
+    W201 = "{path}: {duplicates} lines repeat a word; the first vector of each is kept."
+    W230 = "'{path}' is damaged: the texts in question are encoded anew, which needs the model."
+    W231 = "The cache '{path}' has reached {size:.1f} GB: nothing more is added."
     W232 = (
-        "[charlm W232] no word piece of '{model}' in the text that begins {text!r}: it has no "
-        "targets. Others like it are skipped without a word"
-    )
-    W201 = (
-        "[charlm W201] {path}: {duplicates} lines repeat a word; the first vector of each is kept"
+        "No word piece of '{model}' in the text that begins {text!r}: it has no targets. Others "
+        "like it are skipped without a word."
     )
 
-    # E3xx: objectives, losses, maskings (objectives/)
+    # E3xx: objectives, losses and maskings (objectives/)
     E301 = (
-        "[charlm E301] Expected the contrastive loss's `temperature` to be a positive number, but "
-        "found {found}. 0.05 is a good value."
+        "Expected the contrastive loss's `temperature` to be a positive number, but found {found}. "
+        "0.05 is a good value."
     )
-    E302 = "[charlm E302] Expected `{name}` to be a share between 0 and 1, but found {found}."
+    E302 = "Expected `{name}` to be a share between 0 and 1, but found {found}."
     E303 = (
-        "[charlm E303] Expected `visible_weight` to be zero or more, but found {found}. "
-        "1 counts visible words as much as hidden ones."
+        "Expected `visible_weight` to be zero or more, but found {found}. 1 counts visible words "
+        "as much as hidden ones."
     )
     E304 = (
-        "[charlm E304] Expected `{name}` of the objective to be a block of its own with an "
-        "@misc name, but found {found!r}. Write for example: [pretraining.objective.{name}] and "
-        "below it the line @misc = ..."
-    )
-    E306 = (
-        "[charlm E306] Expected `{name}` of spacy-charlm.MultiLMAO.v1 to have the blocks `target` "
-        "and `loss` and, besides, only `weight`, `hidden_size`, `maxout_pieces`, but found "
-        "{found}. Write for example: [pretraining.objective.parts.words], weight = 1.0, and below "
-        "it [pretraining.objective.parts.words.target] and [pretraining.objective.parts.words.loss]"
-    )
-    E308 = (
-        "[charlm E308] Expected of a head a `hidden_size` of 0 or more and `maxout_pieces` of 1 or "
-        "more, both whole numbers, but found hidden_size = {hidden_size!r}, maxout_pieces = "
-        "{maxout_pieces!r}."
-    )
-    E307 = (
-        "[charlm E307] Expected the weight of the part `{name}` of spacy-charlm.MultiLMAO.v1 to be "
-        "above 0, but found {found}. Leave the block out if it is not to count."
+        "Expected `{name}` of the objective to be a block of its own with an @misc name, but found "
+        "{found!r}. Write for example: [pretraining.objective.{name}] and below it the line @misc "
+        "= ..."
     )
     E305 = (
-        "[charlm E305] Expected finite numbers, but found {what} in batch {batch} "
-        "({n_docs} texts, the first of which begins {text!r}). The weights are those of the batch "
-        "before and are saved. Lower the learning rate, clip gradients (grad_clip = 1.0), or look "
-        "for odd values in the target vectors."
+        "Expected finite numbers, but found {what} in batch {batch} ({n_docs} texts, the first of "
+        "which begins {text!r}). The weights are those of the batch before and are saved. Lower "
+        "the learning rate, clip gradients (grad_clip = 1.0), or look for odd values in the target "
+        "vectors."
+    )
+    E306 = (
+        "Expected `{name}` of spacy-charlm.MultiLMAO.v1 to have the blocks `target` and `loss` "
+        "and, besides, only `weight`, `hidden_size`, `maxout_pieces`, but found {found}. Write for "
+        "example: [pretraining.objective.parts.words], weight = 1.0, and below it "
+        "[pretraining.objective.parts.words.target] and [pretraining.objective.parts.words.loss]"
+    )
+    E307 = (
+        "Expected the weight of the part `{name}` of spacy-charlm.MultiLMAO.v1 to be above 0, but "
+        "found {found}. Leave the block out if it is not to count."
+    )
+    E308 = (
+        "Expected of a head a `hidden_size` of 0 or more and `maxout_pieces` of 1 or more, both "
+        "whole numbers, but found hidden_size = {hidden_size!r}, maxout_pieces = {maxout_pieces!r}."
     )
 
     # E4xx: layers and architectures (layers/, architectures/)
     E401 = (
-        "[charlm E401] Expected the name of a lexical attribute, such as NORM, SHAPE, PREFIX or "
-        "SUFFIX, but found '{attr}' in `attrs`. Correct the name or leave it out."
+        "Expected the name of a lexical attribute, such as NORM, SHAPE, PREFIX or SUFFIX, but "
+        "found '{attr}' in `attrs`. Correct the name or leave it out."
     )
     E402 = (
-        "[charlm E402] Expected `normalise` to be one of {forms}, but found '{found}'. "
-        "'none' reads words as they are, 'NFC' composes accents."
+        "Expected `normalise` to be one of {forms}, but found '{found}'. 'none' reads words as "
+        "they are, 'NFC' composes accents."
     )
     E403 = (
-        "[charlm E403] Expected `max_chars` of at least 2 and `char_rows` of at least {least}, but "
-        "found max_chars = {max_chars} and char_rows = {rows}. 32 and 1000 are good values."
+        "Expected `max_chars` of at least 2 and `char_rows` of at least {least}, but found "
+        "max_chars = {max_chars} and char_rows = {rows}. 32 and 1000 are good values."
     )
-    E404 = (
-        "[charlm E404] Expected `vectors_dropout` to be a share between 0 and 1, but found {found}."
-    )
+    E404 = "Expected `vectors_dropout` to be a share between 0 and 1, but found {found}."
     E405 = (
-        "[charlm E405] The character CNN should read static vectors "
-        "(include_static_vectors = true), but the vocab has none. Set `vectors` in [initialize] "
-        "to a folder with vectors, or set include_static_vectors = false."
+        "The character CNN should read static vectors (include_static_vectors = true), but the "
+        "vocab has none. Set `vectors` in [initialize] to a folder with vectors, or set "
+        "include_static_vectors = false."
     )
     E406 = (
-        "[charlm E406] Expected the `window` of a character convolution to be an odd number of "
-        "characters, but found {found}. Use 3, 5 or 7."
+        "Expected the `window` of a character convolution to be an odd number of characters, but "
+        "found {found}. Use 3, 5 or 7."
     )
     E407 = (
-        "[charlm E407] Expected two lists of one length, but found {n_first} values in "
-        "`{first}` and {n_second} in `{second}`: {hint}"
+        "Expected two lists of one length, but found {n_first} values in `{first}` and {n_second} "
+        "in `{second}`: {hint}."
     )
     E408 = (
-        "[charlm E408] Expected `ngrams` of at least 1 character and `ngram_rows` of at least 1, "
-        "but found ngrams = {sizes} and ngram_rows = {rows}. Recommended are 3, 4, 5 and 20000."
+        "Expected `ngrams` of at least 1 character and `ngram_rows` of at least 1, but found "
+        "ngrams = {sizes} and ngram_rows = {rows}. Recommended are 3, 4, 5 and 20000."
     )
 
-    # E5xx: weights and their card (card.py, training/load_weights.py)
+    # E5xx: weights, checkpoints and training (card.py, training/)
     E501 = (
-        "[charlm E501] Expected the weights of a tok2vec, as `spacy pretrain` writes them, but "
-        "{path} holds something else ({reason}). Was it cut off? Use another of the saved files."
+        "Expected the weights of a tok2vec, as `spacy pretrain` writes them, but {path} holds "
+        "something else ({reason}). Was it cut off? Use another of the saved files."
     )
     E502 = (
-        "[charlm E502] Expected pretrained weights in {path}, but there is no such file "
-        "({found}). Run `spacy pretrain` first, or correct the path: that of "
-        "spacy-charlm.load_weights.v1 in [initialize.after_init], or that on the command line."
+        "Expected pretrained weights in {path}, but there is no such file ({found}). Run `spacy "
+        "pretrain` first, or correct the path: that of spacy-charlm.load_weights.v1 in "
+        "[initialize.after_init], or that on the command line."
     )
     E503 = (
-        "[charlm E503] The weights in {path} do not fit the config:\n{lines}\n"
-        "Change these settings in the config to those of the weights, or pretrain with this config."
+        "The weights in {path} do not fit the config:\n{lines}\nChange these settings in the "
+        "config to those of the weights, or pretrain with this config."
     )
     E504 = (
-        "[charlm E504] Expected `component` of spacy-charlm.load_weights.v1 to be in the "
-        "pipeline, but '{component}' is not one of {names}. Name the component with the tok2vec."
+        "Expected `component` of spacy-charlm.load_weights.v1 to be in the pipeline, but "
+        "'{component}' is not one of {names}. Name the component with the tok2vec."
     )
     E505 = (
-        "[charlm E505] Expected `layer` of spacy-charlm.load_weights.v1 to be a layer of "
-        "'{component}', but '{layer}' is not one of {names}. Leave it empty for the whole model."
+        "Expected `layer` of spacy-charlm.load_weights.v1 to be a layer of '{component}', but "
+        "'{layer}' is not one of {names}. Leave it empty for the whole model."
     )
     E506 = (
-        "[charlm E506] `initialize.init_tok2vec` is set ({path}), but spaCy ignores it in a config "
-        "without a [pretraining] block. Set `path` in [initialize.after_init] to that file "
-        "instead, or add the [pretraining] block with which the weights were made."
+        "`initialize.init_tok2vec` is set ({path}), but spaCy ignores it in a config without a "
+        "[pretraining] block. Set `path` in [initialize.after_init] to that file instead, or add "
+        "the [pretraining] block with which the weights were made."
     )
-
     E507 = (
-        "[charlm E507] Expected `learn_rate_scale` of zero or more and the optimizer {expected}, "
-        "which alone knows it, but found {scale} and {found}. Set @optimizers in "
-        "[training.optimizer] to {expected}, whose settings are those of Adam.v1."
+        "Expected `learn_rate_scale` of zero or more and the optimizer {expected}, which alone "
+        "knows it, but found {scale} and {found}. Set @optimizers in [training.optimizer] to "
+        "{expected}, whose settings are those of Adam.v1."
     )
-
-    # E52x: files and checkpoints (training/)
     E520 = (
-        "[charlm E520] Expected to write '{path}', but it cannot be done ({reason}). Make room or "
-        "set permissions, or give another folder. What was there is as it was."
+        "Expected to write '{path}', but it cannot be done ({reason}). Make room or set "
+        "permissions, or give another folder. What was there is as it was."
     )
-    E521 = (
-        "[charlm E521] Expected a whole checkpoint at '{path}', but found something else: {reason}."
-    )
+    E521 = "Expected a whole checkpoint at '{path}', but found something else: {reason}."
     E522 = (
-        "[charlm E522] Expected a checkpoint to resume from in '{path}', but found none. Leave out "
-        "--resume to begin, or give the output folder of the run that was stopped."
+        "Expected a checkpoint to resume from in '{path}', but found none. Leave out --resume to "
+        "begin, or give the output folder of the run that was stopped."
     )
     E523 = "Remove {name} to resume from the one before it ({older})."
     E524 = (
-        "[charlm E524] The checkpoint does not fit the model:\n{lines}\n"
-        "Resume with the config with which the run began."
+        "The checkpoint does not fit the model:\n{lines}\nResume with the config with which the "
+        "run began."
     )
     E525 = (
-        "[charlm E525] Expected an output folder without a pretraining in it, but found one in "
-        "'{path}'. Add --resume to go on with it, or give another folder."
+        "Expected an output folder without a pretraining in it, but found one in '{path}'. Add "
+        "--resume to go on with it, or give another folder."
     )
     E526 = (
-        "[charlm E526] The run that wrote {path} was made of something else:\n{lines}\nResume it "
-        "with its own config and texts. To go on from its weights with others, begin in a new "
-        "folder with --init and its model-last.bin."
+        "The run that wrote {path} was made of something else:\n{lines}\nResume it with its own "
+        "config and texts. To go on from its weights with others, begin in a new folder with "
+        "--init and its model-last.bin."
     )
     E527 = (
-        "[charlm E527] Expected at least one Doc in the corpus of [pretraining], but it gave none. "
-        "Check its path and limits."
+        "Expected at least one Doc in the corpus of [pretraining], but it gave none. Check its "
+        "path and limits."
     )
     E528 = (
-        "[charlm E528] Expected a batcher of one size in [pretraining.batcher], but found the "
-        "schedule '{found}', which would begin anew at each block of texts. Set `size` to a number."
+        "Expected a batcher of one size in [pretraining.batcher], but found the schedule "
+        "'{found}', which would begin anew at each block of texts. Set `size` to a number."
     )
-
     E529 = (
-        "[charlm E529] Expected a tokenizer that other processes can have a copy of, but found "
-        "{found}. Leave --prefetch out, or install its code as a package and give it a `vocab`."
+        "Expected a tokenizer that other processes can have a copy of, but found {found}. Leave "
+        "--prefetch out, or install its code as a package and give it a `vocab`."
     )
     E530 = (
-        "[charlm E530] Expected workers that last until the next checkpoint, but {n} were lost one "
-        "after the other: {reason} Smaller batches need less memory; --resume goes on in {path}."
+        "Expected workers that last until the next checkpoint, but {n} were lost one after the "
+        "other: {reason} Smaller batches need less memory; --resume goes on in {path}."
     )
     W520 = (
-        "[charlm W520] A worker was lost ({reason}). All begin anew from the last checkpoint; what "
-        "came after it is computed again."
+        "A worker was lost ({reason}). All begin anew from the last checkpoint; what came after it "
+        "is computed again."
     )
 
-    # E6xx: commands and optional packages (cli/, compat.py, evaluation/, plots/)
+    # E6xx: commands, evaluation and optional packages (cli/, evaluation/, report/, runs/)
     E601 = (
-        "[charlm E601] {what} needs the package '{package}', which is not installed. "
-        "Install it with: python -m pip install 'spacy-charlm[{extra}]'"
+        "{what} needs the package '{package}', which is not installed. Install it with: python -m "
+        "pip install 'spacy-charlm[{extra}]'"
     )
     E610 = (
-        "[charlm E610] Expected the name of a component with a tok2vec, but '{component}' is not "
-        "one of {names}. Name it with --component; a config with a tok2vec of its own has it under "
-        "'tok2vec'."
+        "Expected the name of a component with a tok2vec, but '{component}' is not one of {names}. "
+        "Name it with --component; a config with a tok2vec of its own has it under 'tok2vec'."
     )
     E611 = (
-        "[charlm E611] Expected a layer that gives each token a vector, but {where} {found}. Name "
-        "the component that holds the tok2vec with --component, or the layer in it with --layer."
+        "Expected a layer that gives each token a vector, but {where} {found}. Name the component "
+        "that holds the tok2vec with --component, or the layer in it with --layer."
     )
-    E612 = "[charlm E612] Expected --task to be one of {tasks}, but found '{found}'."
+    E612 = "Expected --task to be one of {tasks}, but found '{found}'."
     E613 = (
-        "[charlm E613] Expected a file of labelled texts ({formats}) at '{path}', but found "
-        "{found}. Check the path, or convert the file, such as with: python -m spacy convert"
+        "Expected a file of labelled texts ({formats}) at '{path}', but found {found}. Check the "
+        "path, or convert the file, such as with: python -m spacy convert"
     )
     E614 = (
-        "[charlm E614] Expected a record with text and label in '{path}', line {line}, but found "
-        '{found}. A valid line: {{"text": "It works.", "label": "pos"}}'
+        "Expected a record with text and label in '{path}', line {line}, but found {found}. A "
+        'valid line: {{"text": "It works.", "label": "pos"}}.'
     )
     E615 = (
-        "[charlm E615] Expected labels for the task '{task}' in '{path}', but found {found}. "
-        "Categories are read from doc.cats or from 'label' in .jsonl, entities, tags and parts of "
-        "speech from a .spacy file: choose with --task cats, ents, tag or pos."
+        "Expected labels for the task '{task}' in '{path}', but found {found}. Categories are read "
+        "from doc.cats or from 'label' in .jsonl, entities, tags and parts of speech from a .spacy "
+        "file: choose with --task cats, ents, tag or pos."
     )
     E616 = (
-        "[charlm E616] Expected one true category per text in '{path}', but found {found} in text "
-        "{number}. The probe is for exclusive classes; keep one category per text."
+        "Expected one true category per text in '{path}', but found {found} in text {number}. The "
+        "probe is for exclusive classes; keep one category per text."
     )
-    E617 = "[charlm E617] Expected at least {expected} {what}, but found {found}."
+    E617 = "Expected at least {expected} {what}, but found {found}."
     E618 = (
-        "[charlm E618] Expected two or more labels that occur at least twice among the {n} drawn, "
-        "but found {found}. Raise --n-labels, or check that the file has more than one class."
+        "Expected two or more labels that occur at least twice among the {n} drawn, but found "
+        "{found}. Raise --n-labels, or check that the file has more than one class."
     )
     E619 = (
-        "[charlm E619] Expected either a file of development texts (--dev) or the number of texts "
-        "to set apart from the training file (--n-dev), but found {found}."
+        "Expected either a file of development texts (--dev) or the number of texts to set apart "
+        "from the training file (--n-dev), but found {found}."
     )
     E640 = (
-        "[charlm E640] Expected the log of a pretraining run at '{path}', found nothing. Give the "
-        "log.jsonl that `charlm pretrain` writes, or the folder that holds it."
+        "Expected the log of a pretraining run at '{path}', but found nothing. Give the log.jsonl "
+        "that `charlm pretrain` writes, or the folder that holds it."
     )
     E641 = (
-        "[charlm E641] Expected one step of a run a line in '{path}', found {found} at line "
-        '{line}. A valid line: {{"step": 100, "words": 285000, "loss": 0.42}} Remove the line; a '
-        "run that was killed may leave half of one at the end."
+        "Expected one step of a run a line in '{path}', but found {found} at line {line}. A valid "
+        'line: {{"step": 100, "words": 285000, "loss": 0.42}} Remove the line; a run that was '
+        "killed may leave half of one at the end."
     )
     E642 = (
-        "[charlm E642] Expected at least one step in the log '{path}', found none. A run writes "
-        "its first line after some minutes; wait for it, or give the log of another run."
+        "Expected at least one step in the log '{path}', but found none. A run writes its first "
+        "line after some minutes; wait for it, or give the log of another run."
     )
-    E643 = (
-        "[charlm E643] Expected --output to end in one of {formats}, found '{path}'. Change the "
-        "ending."
-    )
+    E643 = "Expected --output to end in one of {formats}, but found '{path}'. Change the ending."
     E644 = (
-        "[charlm E644] Expected --config where settings are overridden, found {found} without it. "
-        "Add --config and the path of the config, or leave the settings out."
+        "Expected --config where settings are overridden, but found {found} without it. Add "
+        "--config and the path of the config, or leave the settings out."
     )
-    # What `charlm doctor` finds: E where something does not work, W where something is lost.
     E645 = (
-        "[charlm E645] Expected {package}{wanted}, found {found}. Install the versions that this "
-        "package is tested with: python -m pip install -U '{package}{wanted}'"
+        "Expected {package}{wanted}, but found {found}. Install the versions that this package is "
+        "tested with: python -m pip install -U '{package}{wanted}'"
     )
     E646 = (
-        "[charlm E646] Expected one CuPy at most, found {found}. They write into the same folder, "
-        "so that neither works for sure. Remove all, then install one: python -m pip uninstall -y "
-        "{names} && python -m pip install '{install}'"
+        "Expected one CuPy at most, but found {found}. They write into the same folder, so that "
+        "neither works for sure. Remove all, then install one: python -m pip uninstall -y {names} "
+        "&& python -m pip install '{install}'"
     )
     E647 = (
-        "[charlm E647] Expected CuPy to see the graphics card ({card}, driver {driver}), found "
-        "that {cupy} does not. Its CUDA is newer than the driver or lacks libraries. Remove it and "
-        "install the one for the driver: python -m pip uninstall -y {name} && python -m pip "
-        "install '{install}'"
+        "Expected CuPy to see the graphics card ({card}, driver {driver}), but found that {cupy} "
+        "does not. Its CUDA is newer than the driver or lacks libraries. Remove it and install the "
+        "one for the driver: python -m pip uninstall -y {name} && python -m pip install '{install}'"
     )
     E648 = (
-        "[charlm E648] Expected an optimizer that steps its own schedule in [pretraining.optimizer]"
-        ", found {found} with the learning rate {schedule}. `spacy pretrain` never steps it: the "
-        "rate stays at its first value, which in a warm-up is zero. Set @optimizers to "
+        "Expected an optimizer that steps its own schedule in [pretraining.optimizer], but found "
+        "{found} with the learning rate {schedule}. `spacy pretrain` never steps it: the rate "
+        "stays at its first value, which in a warm-up is zero. Set @optimizers to "
         '"spacy-charlm.Adam.v1", whose settings are those of Adam.v1.'
     )
+    E660 = (
+        "Expected texts with labels that the pipeline scores in '{path}', but found {found}. Give "
+        "a .spacy file with the labels of its components."
+    )
+    E661 = (
+        "Expected a trained pipeline at '{path}', but found {found}. Give a folder that `spacy "
+        "train` wrote, or the name of an installed package."
+    )
+    E680 = "Expected --parts to be among {expected}, but found {found}. Separate several by commas."
+    E681 = (
+        "Expected the marks {expected} in '{path}', between which the table goes, but found none. "
+        "Add them where the table belongs."
+    )
     W640 = (
-        "[charlm W640] Found a graphics card ({card}) and no CuPy: all runs on the CPU. To use the "
-        "card: python -m pip install '{install}'; and --gpu-id 0. Not spacy[cuda...], which may "
-        "bring an old CuPy that takes NumPy back to 1.26."
+        "Found a graphics card ({card}) and no CuPy: all runs on the CPU. To use the card: python "
+        "-m pip install '{install}'; and --gpu-id 0. Not spacy[cuda...], which may bring an old "
+        "CuPy that takes NumPy back to 1.26."
     )
     W641 = (
-        "[charlm W641] Found NumPy {numpy} beside {cupy}, which cannot do with NumPy 2. Remove the "
-        "old CuPy and install a new one: python -m pip uninstall -y {name} && python -m pip "
-        "install -U '{install}' 'numpy>=2'"
+        "Found NumPy {numpy} beside {cupy}, which cannot do with NumPy 2. Remove the old CuPy and "
+        "install a new one: python -m pip uninstall -y {name} && python -m pip install -U "
+        "'{install}' 'numpy>=2'"
     )
     W642 = (
-        "[charlm W642] Expected at most as many threads as usable cores ({cores}), found {found}. "
-        "Threads that wait for each other cost more than they bring; set OPENBLAS_NUM_THREADS and "
+        "Expected at most as many threads as usable cores ({cores}), but found {found}. Threads "
+        "that wait for each other cost more than they bring; set OPENBLAS_NUM_THREADS and "
         "OMP_NUM_THREADS to {cores} or fewer."
     )
     W643 = (
-        "[charlm W643] Found that NumPy's BLAS is {ratio:.1f} times as fast as BLIS, which thinc "
-        "takes ({numpy:.0f} beside {blis:.0f} GFLOP/s). Let thinc take NumPy's: "
-        '[nlp.before_creation] with @callbacks = "spacy-charlm.use_blas.v1"'
+        "Found that NumPy's BLAS is {ratio:.1f} times as fast as BLIS, which thinc takes "
+        "({numpy:.0f} beside {blis:.0f} GFLOP/s). Let thinc take NumPy's: [nlp.before_creation] "
+        'with @callbacks = "spacy-charlm.use_blas.v1"'
     )
     W644 = (
-        "[charlm W644] Found a graphics card ({card}) and PyTorch {torch} without CUDA: "
-        "transformers run on the CPU. Install PyTorch for CUDA: https://pytorch.org/get-started"
+        "Found a graphics card ({card}) and PyTorch {torch} without CUDA: transformers run on the "
+        "CPU. Install PyTorch for CUDA: https://pytorch.org/get-started"
     )
     W650 = (
-        "[charlm W650] Found {reader} in [{section}], which {troubles}. Set @readers "
-        'to "spacy-charlm.TextCorpus.v1": it splits long texts, drops none, counts.'
+        "Found {reader} in [{section}], which {troubles}. Set @readers to "
+        '"spacy-charlm.TextCorpus.v1": it splits long texts, drops none, counts.'
     )
     W651 = (
-        "[charlm W651] Expected settings that spaCy knows in [{section}], found {found}. spaCy "
-        "drops them without a word; correct or remove them. It knows: {known}"
+        "Expected settings that spaCy knows in [{section}], but found {found}. spaCy drops them "
+        "without a word; correct or remove them. It knows: {known}"
     )
     W652 = (
-        "[charlm W652] Found spacy.MishWindowEncoder in [{section}]. It has no padding between "
-        "texts: the vectors of a text depend on its neighbours in the batch. Set @architectures to "
+        "Found spacy.MishWindowEncoder in [{section}]. It has no padding between texts: the "
+        "vectors of a text depend on its neighbours in the batch. Set @architectures to "
         '"spacy.MaxoutWindowEncoder.v2" and maxout_pieces to 3.'
     )
     W653 = (
-        "[charlm W653] Found spacy.CharacterEmbed in [{section}]. Where a byte occurs twice in a "
-        "text, only its last gradient counts. Characters that learn from every occurrence: "
-        '@architectures = "spacy-charlm.CharCNN.v1"'
+        "Found spacy.CharacterEmbed in [{section}]. Where a byte occurs twice in a text, only its "
+        "last gradient counts. Characters that learn from every occurrence: @architectures = "
+        '"spacy-charlm.CharCNN.v1"'
     )
     W654 = (
-        "[charlm W654] Found the shared tok2vec '{component}' and no component that listens to it: "
-        "it has no effect on any of {others}. Set the tok2vec of such a component's model to "
-        '@architectures = "spacy.Tok2VecListener.v1"'
+        "Found the shared tok2vec '{component}' and no component that listens to it: it has no "
+        "effect on any of {others}. Set the tok2vec of such a component's model to @architectures "
+        '= "spacy.Tok2VecListener.v1"'
     )
     W655 = (
-        "[charlm W655] Found {found} in [pretraining.objective]: it learns from the 15 % of words "
-        "that are hidden, and the loss that spaCy prints is that of all words. "
-        'An objective that learns from all: @architectures = "spacy-charlm.LMAO.v1"'
-    )
-    E680 = (
-        "[charlm E680] Expected --parts to be among {expected}, but found {found}. Separate "
-        "several by commas."
-    )
-    E681 = (
-        "[charlm E681] Expected the marks {expected} in '{path}', between which the table goes, "
-        "but found none. Add them where the table belongs."
+        "Found {found} in [pretraining.objective]: it learns from the 15 % of words that are "
+        "hidden, and the loss that spaCy prints is that of all words. An objective that learns "
+        'from all: @architectures = "spacy-charlm.LMAO.v1"'
     )
 
-    # E66x: robustness (evaluation/robustness.py)
-    E660 = (
-        "[charlm E660] Expected texts with labels that the pipeline scores in '{path}', but found "
-        "{found}. Give a .spacy file with the labels of its components."
-    )
-    E661 = (
-        "[charlm E661] Expected a trained pipeline at '{path}', but found {found}. Give a folder "
-        "that `spacy train` wrote, or the name of an installed package."
-    )
-
-    # E7xx: noise (noise/)
-    W700 = (
-        "[charlm W700] {given_up} entities and spans given up so far: typos left no token boundary "
-        "at one of their ends"
-    )
-    E700 = "[charlm E700] Expected the rate of typos to be between 0 and 1, but found {found}."
+    # E7xx: noise, decoding and components (noise/, decoding/, pipeline/)
+    E700 = "Expected the rate of typos to be between 0 and 1, but found {found}."
     E701 = (
-        "[charlm E701] Expected kinds of typos among {expected}, but found {found}. The kind "
-        "'natural' needs a file of misspellings, too, with some for the part of its words that is "
-        "asked for."
+        "Expected kinds of typos among {expected}, but found {found}. The kind 'natural' needs a "
+        "file of misspellings, too, with some for the part of its words that is asked for."
     )
-    E702 = "[charlm E702] Expected the keyboard to be one of {expected}, but found '{found}'."
+    E702 = "Expected the keyboard to be one of {expected}, but found '{found}'."
     E703 = (
-        "[charlm E703] Expected a misspelling, a tab and the correct word in '{path}', line "
-        "{line}, but found {found!r}."
+        "Expected a misspelling, a tab and the correct word in '{path}', line {line}, but found "
+        "{found!r}."
     )
-    E704 = "[charlm E704] Expected `max_run` to be at least 1 character, but found {found}."
-    E705 = (
-        "[charlm E705] Expected the unit of the rate, `per`, to be {expected}, but found '{found}'."
-    )
+    E704 = "Expected `max_run` to be at least 1 character, but found {found}."
+    E705 = "Expected the unit of the rate, `per`, to be {expected}, but found '{found}'."
     E706 = (
-        "[charlm E706] Expected kinds of typos within words, but found '{found}': a masking keeps "
-        "the tokens. Remove it, or use it in the augmenter spacy-charlm.typos.v1."
+        "Expected kinds of typos within words, but found '{found}': a masking keeps the tokens. "
+        "Remove it, or use it in the augmenter spacy-charlm.typos.v1."
     )
-    E707 = "[charlm E707] Expected `level` to be between 0 and 1, but found {found}."
-
-    # E72x: words from vectors (decoding/, evaluation/)
+    E707 = "Expected `level` to be between 0 and 1, but found {found}."
     E720 = (
-        "[charlm E720] Expected a table of vectors with rows and columns, but found one of shape "
-        "{found}. Check the file that the vectors come from."
+        "Expected a table of vectors with rows and columns, but found one of shape {found}. Check "
+        "the file that the vectors come from."
     )
     E721 = (
-        "[charlm E721] Expected finite numbers in the table of vectors, but found others in {n} "
-        "rows, the first of which is row {row}. Leave these rows out."
+        "Expected finite numbers in the table of vectors, but found others in {n} rows, the first "
+        "of which is row {row}. Leave these rows out."
     )
     E722 = (
-        "[charlm E722] Expected vectors of width {expected}, as those of the table, but found "
-        "width {found}. Take the table that the weights were pretrained on; predictions of several "
-        "vectors side by side, such as those of NgramVectors, have none."
+        "Expected vectors of width {expected}, as those of the table, but found width {found}. "
+        "Take the table that the weights were pretrained on; predictions of several vectors side "
+        "by side, such as those of NgramVectors, have none."
     )
-    E723 = "[charlm E723] Expected at least 1 neighbour to look for, but found {found}."
+    E723 = "Expected at least 1 neighbour to look for, but found {found}."
     E724 = (
-        "[charlm E724] Expected weights that tell how their tok2vec is built, but found in "
-        "'{path}': {found}. `python -m spacy charlm inspect` shows what they tell."
+        "Expected weights that tell how their tok2vec is built, but found in '{path}': {found}. "
+        "`python -m spacy charlm inspect` shows what they tell."
     )
     E725 = (
-        "[charlm E725] Expected a table with a word for each row, but found floret vectors in "
-        "'{path}', which have none. Give a GloVe text file, or vectors in default mode."
+        "Expected a table with a word for each row, but found floret vectors in '{path}', which "
+        "have none. Give a GloVe text file, or vectors in default mode."
     )
     E726 = (
-        "[charlm E726] Expected floret vectors in '{path}', but found vectors in the mode {found}. "
+        "Expected floret vectors in '{path}', but found vectors in the mode {found}. "
         "scripts/train_vectors.py trains some."
     )
     E727 = (
-        "[charlm E727] Expected words, one a line, that the model's tokenizer knows pieces of, but "
-        "found none among {n} lines."
+        "Expected words, one a line, that the model's tokenizer knows pieces of, but found none "
+        "among {n} lines."
     )
     E728 = (
-        "[charlm E728] Expected an index of neighbours in '{path}', but found: {found}. Save the "
-        "pipeline again from the one that it was copied from."
+        "Expected an index of neighbours in '{path}', but found: {found}. Save the pipeline again "
+        "from the one that it was copied from."
     )
     E729 = (
-        "[charlm E729] Expected a share of words to hide above 0 and up to 1, and several texts "
-        "with words of the table, but found {found}. Give more text, or the table's language."
+        "Expected a share of words to hide above 0 and up to 1, and several texts with words of "
+        "the table, but found {found}. Give more text, or the table's language."
     )
-
     E730 = (
-        "[charlm E730] Expected words of the table to fit a read-out on, but found none: of "
-        "{words} words all are held out, or n_fit is {n_fit}. Hold out fewer, or fit on more."
+        "Expected words of the table to fit a read-out on, but found none: of {words} words all "
+        "are held out, or n_fit is {n_fit}. Hold out fewer, or fit on more."
     )
-
-    # E74x: components (pipeline/)
     E740 = (
-        "[charlm E740] Expected of charlm_lmao a weight above 0, and `every` and `words` of at "
-        "least 1, but found weight = {weight}, every = {every}, words = {words}."
+        "Expected of charlm_lmao a weight above 0, and `every` and `words` of at least 1, but "
+        "found weight = {weight}, every = {every}, words = {words}."
     )
     E741 = (
-        "[charlm E741] Expected charlm_lmao to have something to read, but found no corpus and "
-        "training_docs = false. Set training_docs = true, or write "
-        '[components.charlm_lmao.corpus] with @readers = "spacy-charlm.TextCorpus.v1".'
+        "Expected charlm_lmao to have something to read, but found no corpus and training_docs = "
+        "false. Set training_docs = true, or write [components.charlm_lmao.corpus] with @readers = "
+        '"spacy-charlm.TextCorpus.v1".'
     )
     E742 = (
-        "[charlm E742] Expected the component '{component}' before {name} in the pipeline, but "
-        "found {names}. Name the component with the tok2vec, and put {name} behind it."
+        "Expected the component '{component}' before {name} in the pipeline, but found {names}. "
+        "Name the component with the tok2vec, and put {name} behind it."
     )
     E743 = (
-        "[charlm E743] Expected a layer '{layer}' in the component '{component}', but found "
-        '{refs}. For a tok2vec component the layer is "", for one with a tok2vec of its own '
-        '"tok2vec".'
+        "Expected a layer '{layer}' in the component '{component}', but found {refs}. For a "
+        'tok2vec component the layer is "", for one with a tok2vec of its own "tok2vec".'
     )
     E744 = (
-        "[charlm E744] Expected '{component}' to have a tok2vec of its own, but found a listener. "
-        "Name the tok2vec component to which it listens."
+        "Expected '{component}' to have a tok2vec of its own, but found a listener. Name the "
+        "tok2vec component to which it listens."
     )
     E745 = (
-        "[charlm E745] Expected charlm_lmfao to have the head of a pretraining and the table that "
-        "it predicts, but found head = {head}, vectors = {vectors}. Write "
-        '[initialize.components.charlm_lmfao], head = "pretrain/head-last.bin" (of `charlm '
-        'pretrain`) and vectors = "vectors.txt".'
+        "Expected charlm_lmfao to have the head of a pretraining and the table that it predicts, "
+        "but found head = {head}, vectors = {vectors}. Write [initialize.components.charlm_lmfao], "
+        'head = "pretrain/head-last.bin" (of `charlm pretrain`) and vectors = "vectors.txt".'
     )
     E746 = (
-        "[charlm E746] Expected [MASK] in the text, but found none in {text!r}. Write for example: "
-        "The film was [MASK]."
+        "Expected [MASK] in the text, but found none in {text!r}. Write for example: The film was "
+        "[MASK]."
     )
     E747 = (
-        "[charlm E747] Expected of charlm_lmfao either csls or approximate, but found both. The "
-        "correction for hubs needs the exact search: set approximate = false."
+        "Expected of charlm_lmfao either csls or approximate, but found both. The correction for "
+        "hubs needs the exact search: set approximate = false."
     )
     E748 = (
-        "[charlm E748] Expected a pipeline with the component charlm_lmfao, but found in '{path}': "
-        "{found}. configs/words.cfg shows how to assemble one."
-    )
-    E750 = (
-        "[charlm E750] Expected words in the corpus of {name}, but a whole pass through it gave "
-        "none. Check the path in [components.{name}.corpus]."
-    )
-    W750 = (
-        "[charlm W750] {name} does nothing: '{component}', whose tok2vec it teaches, is frozen. "
-        "Take it out of frozen_components, or {name} out of the pipeline"
-    )
-    E752 = (
-        "[charlm E752] Expected Docs of the pipeline that {name} was made for, but found those of "
-        "another: it was taken over by `source`, and would use the other pipeline's tok2vec. Save "
-        "the pipeline and load it."
-    )
-    E754 = (
-        "[charlm E754] Expected the index_dtype of charlm_lmfao to be {expected}, but found "
-        "'{found}'."
-    )
-    E753 = (
-        "[charlm E753] Expected a tok2vec of width {expected}, as that which the head was "
-        "pretrained with, but found one of width {found}. Give the head that was saved beside "
-        "the weights."
+        "Expected a pipeline with the component charlm_lmfao, but found in '{path}': {found}. "
+        "configs/words.cfg shows how to assemble one."
     )
     E749 = (
-        "[charlm E749] Expected the component '{component}' to have a tok2vec, but found one "
-        "without a model. Name the component with the tok2vec."
+        "Expected the component '{component}' to have a tok2vec, but found one without a model. "
+        "Name the component with the tok2vec."
+    )
+    E750 = (
+        "Expected words in the corpus of {name}, but a whole pass through it gave none. Check the "
+        "path in [components.{name}.corpus]."
+    )
+    E752 = (
+        "Expected Docs of the pipeline that {name} was made for, but found those of another: it "
+        "was taken over by `source`, and would use the other pipeline's tok2vec. Save the pipeline "
+        "and load it."
+    )
+    E753 = (
+        "Expected a tok2vec of width {expected}, as that which the head was pretrained with, but "
+        "found one of width {found}. Give the head that was saved beside the weights."
+    )
+    E754 = "Expected the index_dtype of charlm_lmfao to be {expected}, but found '{found}'."
+    W700 = (
+        "{given_up} entities and spans given up so far: typos left no token boundary at one of "
+        "their ends."
+    )
+    W750 = (
+        "{name} does nothing: '{component}', whose tok2vec it teaches, is frozen. Take it out of "
+        "frozen_components, or {name} out of the pipeline."
     )

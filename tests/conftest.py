@@ -8,8 +8,7 @@ from spacy.util import load_config
 from thinc.api import CupyOps, NumpyOps, fix_random_seed, get_current_ops, set_current_ops
 from thinc.util import has_cupy_gpu
 
-from spacy_charlm.training.array_file import read_arrays
-from spacy_charlm.training.checkpoint import find_checkpoints
+from spacy_charlm.training.checkpoint import find_checkpoints, read_arrays
 from spacy_charlm.training.pretrain import BEST, CHECKPOINTS, LAST, LOG, pretrain
 from spacy_charlm.training.worker import Worker
 

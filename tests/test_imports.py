@@ -11,13 +11,16 @@ import spacy_charlm
 
 ROOT = Path(spacy_charlm.__file__).parent
 RANKS = [
-    ("types", "errors", "compat", "card", "files", "read_docs"),
-    ("layers", "noise", "decoding"),
+    ("types", "errors", "compat", "machine", "card", "files"),
+    ("text", "noise", "layers", "decoding"),
     ("architectures", "targets"),
     ("objectives",),
     ("pipeline",),
     ("training",),
-    ("evaluation", "plots"),
+    ("runs",),
+    ("evaluation",),
+    ("report",),
+    ("api",),
     ("cli",),
 ]
 RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}

@@ -4,12 +4,12 @@ from thinc.api import HashEmbed, Linear, Maxout, Model
 from thinc.types import Floats2d, Ints2d
 
 from ..errors import Errors
-from ..layers.conv_chars import conv_chars
+from ..layers.conv import conv_chars
 from ..layers.embed_chars import embed_chars
 from ..layers.embed_ngrams import embed_ngrams
 from ..layers.embed_words import embed_words
-from ..layers.extract_chars import extract_chars
 from ..layers.mix_words import mix_words
+from ..layers.read_words import extract_chars
 from ..types import Tok2Vec
 
 

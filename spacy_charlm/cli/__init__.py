@@ -7,7 +7,6 @@ each command imports its function when it runs.
 import typer
 from spacy.cli._util import app as spacy_app
 
-from .benchmark import benchmark_cli
 from .doctor import doctor_cli
 from .inspect import inspect_cli
 from .neighbours import neighbours_cli
@@ -40,7 +39,6 @@ app.command("doctor", context_settings=OVERRIDES)(doctor_cli)
 app.command("plot")(plot_cli)
 app.command("neighbours")(neighbours_cli)
 app.command("words")(words_cli)
-app.command("benchmark")(benchmark_cli)
 app.command("robustness")(robustness_cli)
 vectors = typer.Typer(help="Vectors of transformers", no_args_is_help=True)
 vectors.command("cache", context_settings=OVERRIDES)(cache_cli)

@@ -11,7 +11,7 @@ from wasabi import msg
 from ..errors import Errors
 
 if TYPE_CHECKING:
-    from ..evaluation.machine import Machine
+    from ..machine import Machine
 
 
 def doctor_cli(
@@ -52,7 +52,7 @@ def doctor_cli(
 
 def show_machine(machine: "Machine") -> None:
     """Print what the machine brings, as tables."""
-    from ..evaluation.machine import OPTIONAL, PRODUCT
+    from ..machine import OPTIONAL, PRODUCT
 
     msg.divider("versions")
     rows = [("Python", machine.python)]

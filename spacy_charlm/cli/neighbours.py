@@ -10,8 +10,8 @@ from wasabi import msg
 from .show_errors import show_errors
 
 if TYPE_CHECKING:
-    from ..evaluation.word_reader import Reader
-    from ..evaluation.word_scores import WordScore
+    from ..evaluation.rank_scores import WordScore
+    from ..evaluation.word_neighbours import Reader
 
 
 @show_errors("There are no neighbours.")
@@ -47,9 +47,8 @@ def neighbours_cli(
     """
     import srsly
 
-    from ..evaluation.word_neighbours import WordNeighbours
-    from ..evaluation.word_reader import read_floret
-    from ..training.read_texts import read_lines
+    from ..evaluation.word_neighbours import WordNeighbours, read_floret
+    from ..text.read_texts import read_lines
     from .show_scores import show_scores
 
     left_out = {line.strip() for _, line in read_lines(held_out)} if held_out else set()

@@ -19,7 +19,7 @@ def plot_cli(
     ] = Path("learning_curve.png"),
 ) -> None:
     """Draw the learning curves of pretraining runs, all in one picture."""
-    from ..plots.learning_curve import plot_logs
+    from ..report.learning_curve import plot_logs
 
     plot_logs(logs, output)
     msg.good(f"Wrote the picture to {output}")

@@ -38,8 +38,8 @@ def pretrain_cli(
     Settings of the config are overridden as in spaCy's commands: --paths.raw_text texts.jsonl
     """
     from ..training.crew import Crew
-    from ..training.dry_run import dry_run as run_dry
     from ..training.pretrain import LAST, LOG, pretrain
+    from ..training.pretrain import dry_run as run_dry
     from ..training.worker import Worker
 
     overrides = parse_config_overrides(ctx.args)
@@ -80,7 +80,7 @@ def pretrain_cli(
 
 def _plot(log: Path) -> None:
     """Draw the learning curves where the extra for it is installed."""
-    from ..plots.learning_curve import plot_logs
+    from ..report.learning_curve import plot_logs
 
     picture = log.with_name("curve.png")
     if not log.stat().st_size:

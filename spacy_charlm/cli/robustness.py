@@ -44,9 +44,9 @@ def robustness_cli(
     import srsly
 
     from ..evaluation.robustness import describe_metric, measure_robustness
-    from ..noise.misspellings import TRAINING_SHARE, read_misspellings
-    from ..plots.robustness import plot_robustness
-    from ..training.show_progress import ShowProgress
+    from ..noise.typos import TRAINING_SHARE, read_misspellings
+    from ..report.robustness import plot_robustness
+    from ..training.progress import ShowProgress
 
     import_code(code_path)
     setup_gpu(use_gpu)

@@ -25,7 +25,7 @@ def cache_cli(
     config are overridden as in spaCy's commands: --paths.raw_text texts.jsonl
     """
     from ..training.fill_cache import fill_cache
-    from ..training.show_progress import ShowProgress
+    from ..training.progress import ShowProgress
 
     overrides = parse_config_overrides(ctx.args)
     import_code(code_path)
@@ -54,9 +54,9 @@ def distil_cli(
     lang: Annotated[str, typer.Option(help="Language of the words")] = "en",
 ) -> None:
     """Make a static table of words from a transformer: a target for pretraining, or inputs."""
-    from ..evaluation.distil_vectors import distil_vectors
+    from ..targets.distil_vectors import distil_vectors
     from ..targets.transformer_vectors import TransformerVectors
-    from ..training.show_progress import ShowProgress
+    from ..training.progress import ShowProgress
 
     given = _read_layer(layer)
     lines = words.read_text(encoding="utf8").splitlines()

@@ -37,11 +37,10 @@ def words_cli(
     import srsly
 
     from ..errors import Errors
-    from ..evaluation.masked_words import score_masked_words
-    from ..evaluation.suggestions import score_suggestions
+    from ..evaluation.word_prediction import score_masked_words, score_suggestions
     from ..pipeline.lmfao import CharlmLMFAO
-    from ..training.show_progress import ShowProgress
-    from ..training.text_corpus import create_text_corpus_v1
+    from ..text.text_corpus import create_text_corpus_v1
+    from ..training.progress import ShowProgress
     from .show_scores import show_scores
 
     nlp = spacy.load(pipeline)

@@ -1,15 +1,219 @@
 """What a weights file holds: its card, its layers and the config block that fits it."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from thinc.api import Config
+import srsly
+from catalogue import RegistryError
+from spacy.attrs import NAMES
+from spacy.util import registry
+from thinc.api import Config, ConfigValidationError
 
-from ..card import compare_weights, name_damage, read_card, read_weights
-from .load_tok2vec import load_tok2vec
-from .recognise_layers import Block, SavedNode, compare_block, read_nodes, recognise_tok2vec
+from ..card import CARD_ATTR, compare_weights, name_damage, read_card, read_weights
+from ..pipeline.find_tok2vec import load_tok2vec
+
+Block: TypeAlias = dict[str, Any]
+
+WINDOW_UNITS = {
+    "spacy.MaxoutWindowEncoder.v2": "residual(expand_window>>maxout>>layernorm>>dropout)",
+    "spacy.MishWindowEncoder.v2": "residual(expand_window>>mish>>layernorm>>dropout)",
+}
+# The training sets them, the config block does not.
+PASSING_ATTRS = {CARD_ATTR, "dropout_rate", "is_enabled"}
+
+
+@dataclass(frozen=True)
+class SavedNode:
+    """A layer as it is saved.
+
+    name (str): Its name, which spells out what it is composed of.
+    dims (Dict[str, Optional[int]]): Its sizes.
+    attrs (Dict[str, Any]): Its settings.
+    refs (Dict[str, int]): Number of the layer behind each reference.
+    n_parameters (int): Numbers in its own arrays, without those of the layers within it.
+    n_bytes (int): The bytes that these take.
+    """
+
+    name: str
+    dims: dict[str, int | None]
+    attrs: dict[str, Any]
+    refs: dict[str, int | None]
+    n_parameters: int
+    n_bytes: int
+
+
+def read_nodes(weights: dict[str, Any]) -> list[SavedNode]:
+    """Read the layers of weights, in the order of `Model.walk`.
+
+    weights (Dict[str, Any]): What `read_weights` returned.
+    RETURNS (List[SavedNode]): The layers; the first is the tok2vec as a whole.
+    """
+    nodes = []
+    for node, attrs, params in zip(weights["nodes"], weights["attrs"], weights["params"]):
+        arrays = [array for array in params.values() if array is not None]
+        nodes.append(
+            SavedNode(
+                name=node["name"],
+                dims=node["dims"],
+                attrs={name: _unpack(value) for name, value in attrs.items()},
+                refs=node["refs"],
+                n_parameters=sum(array.size for array in arrays),
+                n_bytes=sum(array.nbytes for array in arrays),
+            )
+        )
+    return nodes
+
+
+def recognise_tok2vec(nodes: Sequence[SavedNode]) -> tuple[Block, list[str]]:
+    """Recognise the embed layer and the encoder of a tok2vec.
+
+    nodes (Sequence[SavedNode]): Its layers.
+    RETURNS (Tuple[Block, List[str]]): The block, complete or with `embed` or `encode` alone or
+        empty, and what could not be told.
+    """
+    notes: list[str] = []
+    block: Block = {"@architectures": "spacy.Tok2Vec.v2"}
+    for part, recognise in (("embed", recognise_embed), ("encode", recognise_encoder)):
+        place = nodes[0].refs.get(part)
+        found = recognise(nodes[place], nodes) if place is not None else None
+        if found is not None:
+            block[part] = found
+        elif place is None:
+            notes.append(f"no layer is called '{part}': this is no spacy.Tok2Vec.v2")
+        else:
+            notes.append(f"{part}: not recognised in '{nodes[place].name}'")
+    if len(block) < 3:
+        block.pop("@architectures")
+    if "embed" in block:
+        defaults = _defaults(block["embed"])
+        block["embed"] = {**block["embed"], **defaults}
+        if defaults:
+            names = " and ".join(f"embed.{name}" for name in defaults)
+            notes.append(f"{names}: not kept in the weights, so the block has the default")
+    notes += [
+        f"reads static vectors of width {node.dims.get('nM')}: set initialize.vectors to those "
+        "with which the weights were made"
+        for node in nodes
+        if node.name == "static_vectors"
+    ]
+    return block, notes
+
+
+def recognise_embed(embed: SavedNode, nodes: Sequence[SavedNode]) -> Block | None:
+    """Recognise an embed layer that recorded its arguments, or one of spaCy's.
+
+    embed (SavedNode): The layer.
+    nodes (Sequence[SavedNode]): All layers of the tok2vec.
+    RETURNS (Optional[Block]): Its block, or None.
+    """
+    for node in nodes:
+        if "architecture" in node.attrs and "settings" in node.attrs:
+            settings = dict(node.attrs["settings"])
+            if all(other.name != "embed_ngrams" for other in nodes):
+                settings["ngrams"] = []  # which weights of before there were any do not say
+            return {"@architectures": node.attrs["architecture"], **settings}
+    hashes = [node for node in nodes if node.name == "hashembed"]
+    hashes.sort(key=lambda node: node.attrs.get("column", 0))
+    columns = [
+        column
+        for node in nodes
+        if node.name == "extract_features"
+        for column in node.attrs.get("columns", [])
+    ]
+    attrs = [NAMES[column] if isinstance(column, int) else column for column in columns]
+    static = any(node.name == "static_vectors" for node in nodes)
+    if len(attrs) != len(hashes):
+        return None
+    if embed.name.startswith("extract_features>>list2ragged>>with_array("):
+        return {
+            "@architectures": "spacy.MultiHashEmbed.v2",
+            "width": embed.dims.get("nO"),
+            "attrs": attrs,
+            "rows": [node.dims.get("nV") for node in hashes],
+            "include_static_vectors": static,
+        }
+    chars = [node for node in nodes if node.name == "charembed"]
+    if embed.name.startswith("charembed>>list2ragged|extract_features") and len(attrs) == 1:
+        return {
+            "@architectures": "spacy.CharacterEmbed.v2",
+            "width": embed.dims.get("nO"),
+            "rows": hashes[0].dims.get("nV"),
+            "nM": chars[0].dims.get("nM"),
+            "nC": chars[0].dims.get("nC"),
+            "include_static_vectors": static,
+            "feature": attrs[0],
+        }
+    return None
+
+
+def recognise_encoder(encode: SavedNode, nodes: Sequence[SavedNode]) -> Block | None:
+    """Recognise spaCy's window encoders.
+
+    encode (SavedNode): The layer.
+    nodes (Sequence[SavedNode]): All layers of the tok2vec.
+    RETURNS (Optional[Block]): Its block, or None.
+    """
+    for architecture, unit in WINDOW_UNITS.items():
+        depth = encode.name.count(unit)
+        if not depth or encode.name != f"with_array({'>>'.join([unit] * depth)})":
+            continue
+        windows = [node for node in nodes if node.name == "expand_window"]
+        block = {
+            "@architectures": architecture,
+            "width": encode.dims.get("nO"),
+            "depth": depth,
+            "window_size": windows[-1].attrs.get("window_size"),
+        }
+        if "Maxout" in architecture:
+            # The walk goes level by level, and the encoder's maxout layers are the deepest.
+            maxouts = [node for node in nodes if node.name == "maxout"]
+            block["maxout_pieces"] = maxouts[-1].dims.get("nP")
+        return block
+    return None
+
+
+def compare_block(block: Block, weights: dict[str, Any], nodes: Sequence[SavedNode]) -> list[str]:
+    """Build a layer from a block and say where it differs from the weights.
+
+    block (Block): The config block of a whole tok2vec.
+    weights (Dict[str, Any]): What `read_weights` returned.
+    nodes (Sequence[SavedNode]): What `read_nodes` returned.
+    RETURNS (List[str]): One line per difference in names, sizes, shapes and settings.
+    """
+    try:
+        model = registry.resolve({"model": block})["model"]
+    except (RegistryError, ConfigValidationError, ValueError) as err:
+        return [f"it cannot be built here, {str(err).strip().splitlines()[0]}"]
+    lines = compare_weights(weights, model)
+    if lines:
+        return lines
+    for i, (saved, node) in enumerate(zip(nodes, model.walk())):
+        for name in sorted(set(saved.attrs) & set(node.attrs) - PASSING_ATTRS):
+            if saved.attrs[name] != node.attrs[name]:
+                values = f"weights {saved.attrs[name]!r}, block {node.attrs[name]!r}"
+                lines.append(f"layer {i} ({node.name}), {name}: {values}")
+    return lines
+
+
+def _defaults(block: Block) -> Block:
+    """Give the arguments that the builder of a block has and the block lacks."""
+    try:
+        builder = registry.get("architectures", block["@architectures"])
+    except RegistryError:
+        return {}
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(builder).parameters.items()
+        if name not in block and parameter.default is not parameter.empty
+    }
+
+
+def _unpack(value: Any) -> Any:
+    return srsly.msgpack_loads(value) if isinstance(value, bytes) else value
+
 
 # Shown in other ways than as facts: as the config block and as the table of layers.
 NO_FACTS = ("config", "embed", "sizes")

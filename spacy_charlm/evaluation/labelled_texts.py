@@ -11,7 +11,7 @@ from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
 from ..errors import Errors
-from ..training.read_texts import read_json, read_lines
+from ..text.read_texts import read_json, read_lines
 
 FORMATS = (".jsonl", ".jsonl.gz", ".spacy")
 TASKS = ("cats", "ents", "tag", "pos")

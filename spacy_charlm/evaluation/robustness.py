@@ -12,7 +12,7 @@ from spacy.training import Corpus, Example
 from spacy.util import is_package
 
 from ..errors import Errors
-from ..noise.noisy_docs import make_noisy_example
+from ..noise.noisy_examples import make_noisy_example
 from ..noise.typos import COMMON_KINDS, Typos, check_rate
 
 # The scores that a reader looks for first, of each component.

@@ -7,8 +7,8 @@ import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..training.make_pieces import make_pieces
-from ..training.show_progress import ShowProgress
+from ..text.split_texts import make_pieces
+from ..training.progress import ShowProgress
 from ..types import Target, Tok2Vec
 from .labelled_texts import WHOLE_TEXT, Items
 

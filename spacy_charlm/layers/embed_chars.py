@@ -6,7 +6,7 @@ from typing import Any, cast
 from thinc.api import Model, uniform_init
 from thinc.types import Floats1d, Floats2d, Ints1d, Ragged
 
-from .conv_chars import ConvModel
+from .conv import ConvModel
 from .conv_table import conv_table
 
 EmbedModel = Model[Ragged, Floats2d]

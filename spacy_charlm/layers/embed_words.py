@@ -11,7 +11,7 @@ from thinc.api import Model, get_array_module
 from thinc.types import Floats2d
 
 from ..types import CharBatch, Tok2Vec
-from .extract_chars import ExtractModel, WordBatch, find_words, read_words
+from .read_words import ExtractModel, WordBatch, find_words, read_words
 
 
 def embed_words(

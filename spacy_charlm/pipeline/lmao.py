@@ -12,7 +12,7 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 
 from ..errors import Errors
 from ..objectives.lmao import scale_gradient
-from ..read_docs import read_docs
+from ..text.text_corpus import read_docs
 from .find_tok2vec import find_tok2vec
 
 DEFAULTS: dict[str, Any] = {

@@ -14,7 +14,7 @@ from spacy.vocab import Vocab
 from thinc.api import Ops
 
 from ..errors import Errors
-from ..read_docs import read_docs
+from ..text.text_corpus import read_docs
 from ..types import Target, TargetBatch
 
 Corpus = Callable[[Language], Iterable[Doc]]

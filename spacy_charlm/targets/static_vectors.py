@@ -19,7 +19,7 @@ from thinc.types import Floats2d
 from ..errors import Errors
 from ..types import TargetBatch
 from .read_vectors import UNKNOWN, read_text_vectors, read_vectors_folder
-from .vector_tables import NgramTable, VectorTable, WordTable, get_text
+from .target_tables import NgramTable, VectorTable, WordTable, get_text
 
 logger = logging.getLogger("spacy")
 

@@ -1,6 +1,9 @@
 """Everything that a pretraining needs to go on as if nothing had happened."""
 
+import hashlib
+import json
 import re
+import struct
 from dataclasses import asdict, dataclass, field
 from math import prod
 from pathlib import Path
@@ -11,9 +14,171 @@ from thinc.api import Model, Optimizer
 
 from ..card import CARD_ATTR
 from ..errors import Errors
-from ..files import PART
-from .array_file import ArrayFile, read_arrays, write_arrays
+from ..files import PART, write_whole
 from .optimizer import get_steps, set_steps
+from .rounds import Scan
+
+MAGIC = b"charlm1\n"
+TYPES = ("<f4", "<f8", "<i4", "<i8")
+START = struct.Struct("<8sQ32s")  # magic, bytes of the header, digest
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """What a file holds.
+
+    settings (Dict[str, Any]): JSON-like values.
+    arrays (Dict[str, ndarray]): Arrays of float32, float64, int32 or int64 by name.
+    """
+
+    settings: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+def write_arrays(path: Path, content: ArrayFile) -> None:
+    """Write a file as a whole: see `files.write_whole`.
+
+    path (Path): The file, replaced where there is one.
+    content (ArrayFile): What it shall hold.
+    RAISES (OSError): If it cannot be written; a file that was there stays as it is.
+    """
+    arrays = {
+        name: np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        for name, array in content.arrays.items()
+    }
+    layout = [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
+    header = json.dumps({"settings": content.settings, "arrays": layout}).encode("utf8")
+    chunks = [header, *(array.tobytes() for array in arrays.values())]
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    write_whole(path, [START.pack(MAGIC, len(header), digest.digest()), *chunks])
+
+
+def read_arrays(path: Path) -> ArrayFile:
+    """Read a file that `write_arrays` wrote.
+
+    path (Path): The file.
+    RETURNS (ArrayFile): What it holds.
+    RAISES (ValueError): If it is another file, cut short or damaged. The digest and all sizes are
+        compared with the file before memory is taken for them.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file_:
+            start = file_.read(START.size)
+            if len(start) < START.size or not start.startswith(MAGIC):
+                raise ValueError("it does not begin like one")
+            _, header_size, expected = START.unpack(start)
+            if START.size + header_size > size:
+                raise ValueError("it is cut short")
+            digest = hashlib.sha256()
+            while chunk := file_.read(CHUNK):
+                digest.update(chunk)
+            if digest.digest() != expected:
+                raise ValueError("its digest is not that of its content: cut short or damaged")
+            file_.seek(START.size)
+            header = json.loads(file_.read(header_size))
+            settings = header["settings"]
+            if not isinstance(settings, dict):
+                raise ValueError(f"its settings are of type {type(settings).__name__}")
+            layout = [(str(name), kind, tuple(shape)) for name, kind, shape in header["arrays"]]
+            _check_sizes(layout, size - START.size - header_size)
+            arrays = {
+                name: np.frombuffer(bytearray(file_.read(_n_bytes(kind, shape))), kind).reshape(
+                    shape
+                )
+                for name, kind, shape in layout
+            }
+    except OSError as err:
+        raise ValueError(Errors.E521.format(path=path, reason=err)) from err
+    except (ValueError, KeyError, TypeError, RecursionError) as err:
+        raise ValueError(Errors.E521.format(path=path, reason=err)) from err
+    return ArrayFile(settings, arrays)
+
+
+def _check_sizes(layout: list[tuple[str, str, tuple[int, ...]]], size: int) -> None:
+    for name, kind, shape in layout:
+        if kind not in TYPES or not all(isinstance(n, int) and n >= 0 for n in shape):
+            raise ValueError(f"the array '{name}' is of type {kind} and shape {shape}")
+    expected = sum(_n_bytes(kind, shape) for _, kind, shape in layout)
+    if expected != size:
+        raise ValueError(f"it promises {expected:,} bytes of arrays and has {size:,}")
+
+
+def _n_bytes(kind: str, shape: tuple[int, ...]) -> int:
+    return prod(shape) * int(kind[-1])
+
+
+# A change of these does not change the updates that a run has made.
+FREE_SETTINGS = ("max_steps", "patience", "keep_last", "logger", "eval_frequency", "dev_corpus")
+
+PATHS = ("path", "vectors")  # settings that are paths, relative ones too
+
+
+def describe_origin(worker: Any, scan: Scan | None) -> dict[str, Any]:
+    """Describe what decides a run's updates: config, seed, texts, target, parts of a batch.
+
+    worker (Worker): Who computes.
+    scan (Optional[Scan]): What the texts are.
+    RETURNS (Dict[str, Any]): JSON-like, without absolute paths.
+    """
+    config = worker.nlp.config.interpolate()
+    pretraining = {k: v for k, v in config["pretraining"].items() if k != "max_epochs"}
+    charlm = config.get("charlm") or {}
+    corpus = pretraining["corpus"].rpartition(".")[2]
+    return {
+        "config": _strip(
+            {
+                "nlp": config["nlp"],
+                "initialize": {"vectors": config["initialize"].get("vectors")},
+                "components": config["components"],
+                "corpora": {corpus: config["corpora"].get(corpus)},
+                "pretraining": pretraining,
+                "charlm": {k: v for k, v in charlm.items() if k not in FREE_SETTINGS},
+            }
+        ),
+        "seed": worker.seed,
+        "parts": worker.n_parts,
+        "texts": None if scan is None else asdict(scan),
+        "target": worker.target,
+    }
+
+
+def _strip(value: Any, name: str = "") -> Any:
+    """Leave the name of a path: it says where a machine keeps a file."""
+    if isinstance(value, dict):
+        return {key: _strip(part, key) for key, part in value.items()}
+    if isinstance(value, str) and (name in PATHS or Path(value).is_absolute()):
+        return Path(value).name
+    return value
+
+
+def compare_origins(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """Say what differs between a checkpoint's run and the one that shall go on from it.
+
+    found (Dict[str, Any]): The origin in the checkpoint.
+    expected (Dict[str, Any]): That of the present config and corpus.
+    RETURNS (List[str]): One line per difference, with its dotted name.
+    """
+    ours, theirs = dict(_flatten(expected)), dict(_flatten(found))
+    return [
+        f"{name}: checkpoint {theirs.get(name)!r}, now {ours.get(name)!r}"
+        for name in sorted({*ours, *theirs})
+        if ours.get(name) != theirs.get(name)
+    ]
+
+
+def _flatten(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [
+            line
+            for name, part in value.items()
+            for line in _flatten(part, f"{prefix}.{name}" if prefix else str(name))
+        ]
+    return [(prefix, value)]
+
 
 KIND = "charlm pretrain"
 MOMENTS = ("mom1", "mom2", "averages")

@@ -1,6 +1,10 @@
 """Pretraining that one can stop, resume, watch and judge."""
 
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,21 +14,94 @@ from wasabi import msg
 from ..card import complete_card
 from ..errors import Errors
 from ..files import make_folder, write_whole
+from ..machine import resident_megabytes
 from .checkpoint import (
     Progress,
+    compare_origins,
+    describe_origin,
     find_checkpoints,
     get_step,
     read_checkpoint,
     write_checkpoint,
 )
-from .learner import Result
-from .memory import resident_megabytes
-from .origin import compare_origins, describe_origin
+from .progress import ShowProgress, clock
 from .rounds import Scan
 from .run_log import RunLog
-from .show_progress import ShowProgress
-from .signals import catch_signals
-from .worker import WorkerLost
+from .worker import Result, WorkerLost
+
+
+@contextmanager
+def catch_signals() -> Iterator[list[int]]:
+    """Collect Ctrl-C and the signal that ends a preempted machine; a second Ctrl-C raises.
+
+    YIELDS (List[int]): The signals that have come.
+    """
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught  # only the main thread is told of signals
+        return
+
+    def note(number: int, frame: Any) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+        msg.warn("Stopping after this update; once more stops at once, without saving.")
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, note) for number in numbers]
+    try:
+        yield caught
+    finally:
+        for number, handler in zip(numbers, before):
+            signal.signal(number, handler)
+
+
+N_UPDATES = 5
+
+
+def dry_run(worker: Any) -> list[tuple[str, str]]:
+    """Check config, texts, vectors and weights, and measure some updates.
+
+    worker (Worker): Who would compute. Its weights are changed.
+    RETURNS (List[Tuple[str, str]]): Names and values: texts, words, updates, time, memory.
+    RAISES (ValueError): What `pretrain` would raise.
+    """
+    start = time.monotonic()
+    scan = worker.scan()
+    scanned = time.monotonic() - start
+    worker.start_pass(0, 0)
+    n_steps = worker.next_round()
+    if n_steps < 1:
+        raise ValueError(Errors.E527)
+    measured = words = 0.0
+    for i in range(min(n_steps, N_UPDATES + 1)):
+        start = time.monotonic()
+        result = worker.step(i, i)
+        if i or n_steps == 1:  # the first one builds tables
+            measured += time.monotonic() - start
+            words += result.words
+    lines = [("words/s", f"{words / measured:,.0f}")]
+    if scan is not None:
+        rounds = max(1.0, scan.characters / (worker.settings.block_size * worker.n_parts))
+        total = rounds * worker.round_words
+        steps = rounds * n_steps * worker.max_epochs
+        lines = [
+            ("texts", f"{scan.texts:,}"),
+            ("blank", f"{scan.blank:,}"),
+            ("characters", f"{scan.characters:,}"),
+            ("words in a pass, about", f"{total:,.0f}"),
+            ("passes", f"{worker.max_epochs:,}"),
+            ("updates, about", f"{steps:,.0f}"),
+            ("time to read the texts", clock(scanned)),
+            ("time to train, about", clock(total * worker.max_epochs * measured / words)),
+            *lines,
+        ]
+    scores = worker.evaluate()
+    if "dev_masked" in scores:
+        lines.append(("words behind masks in the development texts", f"{scores['dev_masked']:,}"))
+    lines.append(("memory, MB", f"{resident_megabytes():,.0f}"))
+    return lines
+
 
 BEST, LAST, LOG, CHECKPOINTS = "model-best.bin", "model-last.bin", "log.jsonl", "checkpoints"
 MAX_LOSSES = 3  # workers lost with no checkpoint between them: the next would be lost, too

@@ -19,11 +19,9 @@ from spacy.tokens import Doc
 from thinc.api import fix_random_seed
 
 from ..errors import Errors
-from ..read_docs import read_docs
-from .doc_maker import DocMaker
-from .prefetch import Prefetch, Tokens
-from .read_texts import Text
-from .text_corpus import Counts, TextCorpus, get_characters
+from ..text.prefetch import DocMaker, Prefetch, Tokens
+from ..text.read_texts import Text
+from ..text.text_corpus import Counts, TextCorpus, get_characters, read_docs
 
 Batch = list[Doc]
 

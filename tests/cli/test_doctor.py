@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
-from spacy_charlm.evaluation.machine import Machine
+from spacy_charlm.machine import Machine
 
 CONFIG = Path(__file__).parents[2] / "configs" / "train" / "textcat.cfg"
 

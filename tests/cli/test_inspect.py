@@ -5,7 +5,7 @@ from spacy.util import load_config
 from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
-from spacy_charlm.evaluation.load_tok2vec import load_tok2vec
+from spacy_charlm.pipeline.find_tok2vec import load_tok2vec
 
 CONFIG = Path(__file__).parents[2] / "configs" / "pretrain" / "cosine.cfg"
 ROWS = ["--components.tok2vec.model.embed.ngram_rows", "9"]

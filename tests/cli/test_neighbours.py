@@ -6,7 +6,7 @@ from spacy.vectors import Vectors
 from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
-from spacy_charlm.evaluation.word_reader import WordReader, load_alone, read_alone
+from spacy_charlm.evaluation.word_neighbours import WordReader, load_alone, read_alone
 from spacy_charlm.targets.read_vectors import read_table
 from spacy_charlm.training.pretrain import LAST
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from spacy.util import load_config
 
-from spacy_charlm.evaluation.config_traps import CONFIG_CHECKS, find_names
-from spacy_charlm.evaluation.machine import Machine
+from spacy_charlm.evaluation.doctor import CONFIG_CHECKS, find_names
+from spacy_charlm.machine import Machine
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").rglob("*.cfg"))
 SCHEDULE = {"@schedules": "warmup_linear.v1", "warmup_steps": 2}

@@ -4,7 +4,7 @@ import pytest
 from thinc.api import Config
 
 from spacy_charlm.evaluation.doctor import CHECKS, diagnose
-from spacy_charlm.evaluation.machine import Machine
+from spacy_charlm.machine import Machine
 
 HEALTHY = Machine(
     python="3.12.0",

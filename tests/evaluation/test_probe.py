@@ -17,10 +17,9 @@ from spacy_charlm.evaluation.labelled_texts import (
     read_labelled,
     shuffle_labelled,
 )
-from spacy_charlm.evaluation.linear_probe import LinearProbe
-from spacy_charlm.evaluation.load_tok2vec import load_tok2vec
-from spacy_charlm.evaluation.probe import PRETRAINED, RANDOM, _draw, _split, probe
+from spacy_charlm.evaluation.probe import PRETRAINED, RANDOM, LinearProbe, _draw, _split, probe
 from spacy_charlm.evaluation.text_vectors import encode_by_tok2vec, encode_items
+from spacy_charlm.pipeline.find_tok2vec import load_tok2vec
 
 CONFIG = Path(__file__).parents[2] / "configs" / "pretrain" / "cosine.cfg"
 SMALL = {"filters": [8, 8], "rows": [50], "ngram_rows": 200, "char_width": 8}
@@ -51,7 +50,7 @@ def make_records(n=90, shuffled=False):
 
 @pytest.fixture(autouse=True)
 def few_strengths(monkeypatch):
-    monkeypatch.setattr("spacy_charlm.evaluation.linear_probe.STRENGTHS", (0.1, 10.0))
+    monkeypatch.setattr("spacy_charlm.evaluation.probe.STRENGTHS", (0.1, 10.0))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from spacy.vocab import Vocab
 from thinc.api import Linear, chain, list2array
 
 from spacy_charlm.card import CARD_ATTR, read_weights, write_card
-from spacy_charlm.evaluation.recognise_layers import compare_block, read_nodes, recognise_tok2vec
+from spacy_charlm.evaluation.inspect_weights import compare_block, read_nodes, recognise_tok2vec
 
 MULTI_HASH = {
     "@architectures": "spacy.MultiHashEmbed.v2",

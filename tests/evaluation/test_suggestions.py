@@ -1,7 +1,7 @@
 import pytest
 
-from spacy_charlm.evaluation.suggestions import score_suggestions
-from spacy_charlm.noise.misspellings import TRAINING_SHARE, read_misspellings
+from spacy_charlm.evaluation.word_prediction import score_suggestions
+from spacy_charlm.noise.typos import TRAINING_SHARE, read_misspellings
 
 WORDS = [f"word{i}" for i in range(1500)]
 

@@ -16,14 +16,13 @@ from spacy.vocab import Vocab
 from thinc.api import HashEmbed, Linear, Maxout, Ragged
 
 from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
-from spacy_charlm.layers.conv_chars import conv_chars
+from spacy_charlm.layers.conv import conv_chars
 from spacy_charlm.layers.embed_chars import embed_chars
 from spacy_charlm.layers.embed_ngrams import embed_ngrams
 from spacy_charlm.layers.embed_words import embed_words
-from spacy_charlm.layers.extract_chars import extract_chars
 from spacy_charlm.layers.mix_words import mix_words
-from spacy_charlm.layers.pool_rows import pool_rows
-from spacy_charlm.layers.spell_words import MASK, WORD_END, WORD_START
+from spacy_charlm.layers.pool import pool_rows
+from spacy_charlm.layers.read_words import MASK, WORD_END, WORD_START, extract_chars
 from spacy_charlm.types import HIDDEN_CHAR, CharBatch, MaskedDocs
 
 WORDS = ["the", "cat", "saw", "The", "naïve", "encyclopaedia", "😀"]

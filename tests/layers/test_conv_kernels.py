@@ -10,7 +10,7 @@ import spacy
 from numpy.testing import assert_allclose
 from thinc.api import NumpyOps
 
-import spacy_charlm.layers.conv_kernels as kernels
+import spacy_charlm.layers.conv_table as kernels
 import spacy_charlm.layers.conv_table as table
 from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
 

@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from thinc.api import Ragged
 
-from spacy_charlm.layers.conv_chars import conv_chars
+from spacy_charlm.layers.conv import conv_chars
 from spacy_charlm.layers.conv_table import put_in_columns, seen_rows
 from spacy_charlm.layers.embed_chars import embed_chars
 

@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
 
-from spacy_charlm.noise.edits import KINDS
-from spacy_charlm.noise.misspellings import read_misspellings
-from spacy_charlm.noise.tables import KEYBOARDS, neighbour_keys
-from spacy_charlm.noise.typos import COMMON_KINDS, SPACE_KINDS, Typos
+from spacy_charlm.noise.edits import KEYBOARDS, KINDS, neighbour_keys
+from spacy_charlm.noise.typos import COMMON_KINDS, SPACE_KINDS, Typos, read_misspellings
 
 WORDS = ["letter", "spelling", "Keyboard", "noise", "words", "hyphen-ated", "naïve", "xyz"]
 TOKENS = [*WORDS, "a", "привет", "1984", ",", "...", " ", "😀"]  # the last four are no words

@@ -4,11 +4,12 @@ import spacy
 from numpy.testing import assert_array_equal
 from spacy.attrs import NORM, ORTH, SHAPE
 
-from spacy_charlm.layers.extract_chars import MASKED_ID, extract_chars, find_words, read_words
-from spacy_charlm.objectives.masking import WordMasking, hide_words
-from spacy_charlm.objectives.noise_masking import (
+from spacy_charlm.layers.read_words import MASKED_ID, extract_chars, find_words, read_words
+from spacy_charlm.objectives.masking import (
+    WordMasking,
     create_char_masking_v1,
     create_typo_masking_v1,
+    hide_words,
 )
 from spacy_charlm.types import HIDDEN_CHAR, MaskedDocs
 

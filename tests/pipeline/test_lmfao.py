@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose
 from spacy.training import Example
 from spacy.util import load_model_from_config
 
-from spacy_charlm.decoding.spellings import Spellings
+from spacy_charlm.decoding.word_table import Spellings
 from spacy_charlm.objectives.heads import load_head, vectors_head
 from spacy_charlm.training.pretrain import HEADS, LAST
 from spacy_charlm.types import MaskedDocs

@@ -14,7 +14,7 @@ from spacy.vocab import Vocab
 
 from spacy_charlm.targets import vector_tables
 from spacy_charlm.targets.static_vectors import MIN_WORDS, StaticVectors
-from spacy_charlm.targets.vector_tables import NgramTable
+from spacy_charlm.targets.target_tables import NgramTable
 
 ROWS = {
     "the": [0.5, -1.25, 2.0],

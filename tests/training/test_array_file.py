@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from spacy_charlm.training import array_file
-from spacy_charlm.training.array_file import MAGIC, START, ArrayFile, read_arrays, write_arrays
+from spacy_charlm.training.checkpoint import MAGIC, START, ArrayFile, read_arrays, write_arrays
 
 ARRAYS = {
     "a": np.arange(6, dtype="float32").reshape(2, 3),

@@ -6,13 +6,15 @@ import pytest
 from numpy.testing import assert_array_equal
 from thinc.api import SGD, Adam, Linear, Model, RAdam, warmup_linear
 
-from spacy_charlm.training.array_file import ArrayFile, read_arrays, write_arrays
 from spacy_charlm.training.checkpoint import (
+    ArrayFile,
     Progress,
     find_checkpoints,
     load_snapshot,
+    read_arrays,
     read_checkpoint,
     take_snapshot,
+    write_arrays,
     write_checkpoint,
 )
 from spacy_charlm.training.optimizer import create_adam_v1, finish_update

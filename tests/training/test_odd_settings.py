@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
 from spacy_charlm.training.checkpoint import find_checkpoints
-from spacy_charlm.training.dry_run import dry_run
-from spacy_charlm.training.pretrain import CHECKPOINTS, pretrain
+from spacy_charlm.training.pretrain import CHECKPOINTS, dry_run, pretrain
 from spacy_charlm.training.worker import Worker, WorkerLost
 
 CHARACTERS = {
@@ -64,7 +63,7 @@ def test_pretrain_asks_for_no_gpu_memory_on_the_cpu(tiny, monkeypatch):
     def fail(name):
         raise AssertionError(name)
 
-    monkeypatch.setattr("spacy_charlm.training.learner.set_gpu_allocator", fail)
+    monkeypatch.setattr("spacy_charlm.training.worker.set_gpu_allocator", fail)
     Worker(tiny.config({"system.gpu_allocator": "pytorch"})).close()
 
 

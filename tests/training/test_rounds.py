@@ -6,11 +6,10 @@ from spacy.tokens import DocBin
 from spacy.training import Corpus
 from spacy.training.batchers import minibatch_by_words
 
+from spacy_charlm.text.prefetch import DocMaker, Prefetch
+from spacy_charlm.text.text_corpus import TextCorpus
 from spacy_charlm.training import doc_maker
-from spacy_charlm.training.doc_maker import DocMaker
-from spacy_charlm.training.prefetch import Prefetch
 from spacy_charlm.training.rounds import Rounds, scan_corpus
-from spacy_charlm.training.text_corpus import TextCorpus
 
 TEXTS = [f"Text {i} can't be word{i}, nor the other{i % 7} one." for i in range(60)]
 

@@ -1,0 +1,1 @@
+"""Raw text in: formats, splitting, the corpus reader, tokenising ahead."""

@@ -1,0 +1,183 @@
+import gzip
+import json
+
+import pytest
+import spacy
+from spacy.tokens import Doc, DocBin
+from spacy.util import registry
+
+from spacy_charlm.text.text_corpus import create_text_corpus_v1
+
+NLP = spacy.blank("en")
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Ten texts of three words, with two blank ones between them."""
+    lines = [f"text number {i}\n" for i in range(10)]
+    path = tmp_path / "text.txt"
+    path.write_text("".join(lines[:5]) + "\n \t\u2003\n" + "".join(lines[5:]))
+    return path
+
+
+def texts_of(corpus):
+    return [doc.text for doc in corpus(NLP)]
+
+
+def test_text_corpus_reads_everything_in_order(path):
+    corpus = create_text_corpus_v1(path)
+    docs = list(corpus(NLP))
+    assert all(isinstance(doc, Doc) and doc.vocab is NLP.vocab for doc in docs)
+    assert [doc.text for doc in docs] == [f"text number {i}" for i in range(10)]
+    assert (corpus.counts.texts, corpus.counts.words, corpus.counts.docs) == (10, 30, 10)
+    assert (corpus.counts.blank, corpus.counts.short, corpus.counts.split) == (2, 0, 0)
+
+
+def test_text_corpus_reads_every_format_of_a_folder(tmp_path):
+    record = json.dumps({"text": "two"}).encode()
+    (tmp_path / "a.txt").write_bytes(b"one")
+    (tmp_path / "b.jsonl").write_bytes(record + b'\n{"tokens": ["three", "!"]}')
+    (tmp_path / "c.txt.gz").write_bytes(gzip.compress(b"four"))
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "e.jsonl.gz").write_bytes(gzip.compress(record))
+    docs = [Doc(NLP.vocab, ["five"], [False]), Doc(NLP.vocab), Doc(NLP.vocab, [" "], [False])]
+    DocBin(docs=docs).to_disk(tmp_path / "f.spacy")
+    corpus = create_text_corpus_v1(str(tmp_path))
+    assert texts_of(corpus) == ["one", "two", "three ! ", "four", "two", "five"]
+    assert corpus.counts.blank == 2
+
+
+def test_text_corpus_min_length_skips_and_counts(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("one\none two\none two three four\n")
+    corpus = create_text_corpus_v1(path, min_length=2)
+    assert texts_of(corpus) == ["one two", "one two three four"]
+    assert (corpus.counts.short, corpus.counts.texts, corpus.counts.words) == (1, 2, 6)
+    # What counts is the text, not the piece.
+    corpus = create_text_corpus_v1(path, min_length=3, max_length=1)
+    assert texts_of(corpus) == ["one ", "two ", "three ", "four"]
+    assert (corpus.counts.short, corpus.counts.split, corpus.counts.docs) == (2, 1, 4)
+
+
+def test_text_corpus_max_length_splits_and_drops_nothing(path):
+    corpus = create_text_corpus_v1(path, max_length=2)
+    docs = list(corpus(NLP))
+    assert [len(doc) for doc in docs] == [2, 1] * 10
+    assert "".join(doc.text for doc in docs[:2]) == "text number 0"
+    assert (corpus.counts.split, corpus.counts.docs, corpus.counts.words) == (10, 20, 30)
+
+
+def test_text_corpus_max_length_zero_never_splits(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("word . " * 1_000)
+    assert [len(doc) for doc in create_text_corpus_v1(path, max_length=0)(NLP)] == [2_000]
+    assert max(len(doc) for doc in create_text_corpus_v1(path)(NLP)) == 500
+
+
+def test_text_corpus_limit_counts_texts_before_splitting(path):
+    corpus = create_text_corpus_v1(path, limit=6, max_length=1)
+    assert len(texts_of(corpus)) == 18
+    assert corpus.counts.texts == 6
+    # The rest is not opened.
+    path.write_bytes(b"one\ntwo\n\xff\n")
+    assert texts_of(create_text_corpus_v1(path, limit=2)) == ["one", "two"]
+
+
+def test_text_corpus_shuffle_mixes_each_pass_anew(path):
+    corpus = create_text_corpus_v1(path, shuffle=True)
+    plain = texts_of(create_text_corpus_v1(path))
+    first, second = texts_of(corpus), texts_of(corpus)
+    assert sorted(first) == sorted(second) == plain
+    assert len({tuple(first), tuple(second), tuple(plain)}) == 3
+    again = create_text_corpus_v1(path, shuffle=True)
+    assert [texts_of(again), texts_of(again)] == [first, second]
+
+
+def test_text_corpus_seed_and_buffer_size_change_the_order(path):
+    plain = texts_of(create_text_corpus_v1(path))
+    orders = [
+        texts_of(create_text_corpus_v1(path, shuffle=True, **settings))
+        for settings in ({}, {"seed": 1}, {"buffer_size": 3})
+    ]
+    assert all(sorted(order) == plain for order in orders)
+    assert len(set(map(tuple, orders))) == 3
+    assert texts_of(create_text_corpus_v1(path, shuffle=True, buffer_size=1)) == plain
+    # With a buffer of three, what comes first is one of the first three.
+    assert orders[2][0] in plain[:3]
+
+
+def test_text_corpus_limit_and_shuffle_keep_to_the_same_texts(path):
+    corpus = create_text_corpus_v1(path, limit=4, shuffle=True)
+    for _ in range(3):
+        assert sorted(texts_of(corpus)) == [f"text number {i}" for i in range(4)]
+
+
+def test_text_corpus_keeps_pieces_together_when_shuffled(path):
+    texts = texts_of(create_text_corpus_v1(path, shuffle=True, max_length=2))
+    assert set(texts[::2]) == {"text number "}
+
+
+def test_text_corpus_says_what_it_met_once_a_pass(path, capsys):
+    corpus = create_text_corpus_v1(path, min_length=3, max_length=2)
+    for _ in range(2):
+        texts_of(corpus)
+        output = " ".join(capsys.readouterr().out.split())
+        assert "10 texts, 30 words; 10 texts split (in all 20 Docs), 2 skipped" in output
+        assert output.count("(2 blank, 0 too short)") == 1
+    next(iter(corpus(NLP)))
+    assert not capsys.readouterr().out
+    assert corpus.counts.docs == 1
+
+
+def test_text_corpus_reads_nothing_before_the_first_pass(tmp_path):
+    corpus = create_text_corpus_v1(tmp_path / "later.txt")
+    (tmp_path / "later.txt").write_text("text")
+    assert texts_of(corpus) == ["text"]
+
+
+def test_text_corpus_errors(tmp_path):
+    with pytest.raises(ValueError, match=r"charlm E101.*--paths\.raw_text"):
+        list(create_text_corpus_v1(None)(NLP))
+    with pytest.raises(FileNotFoundError, match="charlm E102"):
+        list(create_text_corpus_v1(tmp_path / "nowhere.txt")(NLP))
+    with pytest.raises(ValueError, match="charlm E103"):
+        list(create_text_corpus_v1(tmp_path)(NLP))
+
+
+@pytest.mark.parametrize("content", ["", "\n", " \n\t\r\n\u2028\n"])
+def test_text_corpus_empty_is_an_error(tmp_path, content):
+    path = tmp_path / "text.txt"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"charlm E105.*text\.txt.*0 texts"):
+        list(create_text_corpus_v1(path)(NLP))
+
+
+def test_text_corpus_nothing_long_enough_is_an_error(path):
+    with pytest.raises(ValueError, match=r"charlm E105.*12 skipped.*10 too short.*min_length"):
+        list(create_text_corpus_v1(path, min_length=4)(NLP))
+
+
+@pytest.mark.parametrize(
+    "name, value", [("min_length", -1), ("max_length", -1), ("limit", -5), ("buffer_size", 0)]
+)
+def test_text_corpus_setting_out_of_range_is_an_error(path, name, value):
+    with pytest.raises(ValueError, match=f"charlm E111.*{name}.*found {value}"):
+        create_text_corpus_v1(path, **{name: value})
+
+
+def test_text_corpus_resolves_from_config(path):
+    block = {"@readers": "spacy-charlm.TextCorpus.v1", "path": str(path), "limit": 3}
+    corpus = registry.resolve({"corpus": block})["corpus"]
+    assert texts_of(corpus) == ["text number 0", "text number 1", "text number 2"]
+    filled = registry.fill({"corpus": block})["corpus"]
+    assert {**filled, "max_length": 1} != filled
+    assert json.loads(json.dumps(filled)) == {
+        **block,
+        "min_length": 0,
+        "max_length": 500,
+        "shuffle": False,
+        "seed": 0,
+        "buffer_size": 10_000,
+    }
+    # spacy train resolves the block with paths.raw_text = null.
+    assert registry.resolve({"corpus": {**block, "path": None}})["corpus"] is not None
