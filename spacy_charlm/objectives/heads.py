@@ -1,43 +1,61 @@
-"""From context vectors to predicted vectors."""
+"""Heads: from context vectors to predicted vectors, or to logits over ids."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import srsly
 from thinc.api import Linear, Maxout, Model, chain
-from thinc.types import Floats2d
+from thinc.types import Floats2d, Ints1d
 
 from ..card import name_damage
 from ..errors import Errors
 
+Head = Model[Floats2d, Floats2d]
+# From the width of the prediction and that of the tok2vec to a head.
+HeadBuilder = Callable[[int, int], Head]
 
-def vectors_head(
-    nO: int, nI: int, hidden_size: int, maxout_pieces: int
-) -> Model[Floats2d, Floats2d]:
-    """Predict vectors: maxout, layer normalisation, linear.
 
-    nO (int): Width of the prediction.
-    nI (int): Width of the tok2vec.
-    hidden_size (int): Width of the hidden layer. 0 leaves the linear layer alone, so that the
-        tok2vec's vectors have to hold the target's linearly, and averages of them too.
-    maxout_pieces (int): Pieces of the maxout. Recommended value: 3.
-    RETURNS (Model[Floats2d, Floats2d]): The layer.
-    RAISES (ValueError): If a size is out of range.
+def create_linear_head_v1() -> HeadBuilder:
+    """Create a head of one linear layer.
 
-    Shapes: context vectors (nR, nI) -> predictions (nR, nO)
+    The tok2vec has to hold the target linearly, and so do averages of its vectors. Recommended for
+    classifying texts.
+
+    RETURNS (Callable[[int, int], Model]): From nO and nI to the head.
+
+    **Shapes** context vectors (nR, nI) -> predictions (nR, nO)
     """
-    whole = isinstance(hidden_size, int) and isinstance(maxout_pieces, int)
-    if not whole or hidden_size < 0 or maxout_pieces < 1:
+    return Linear
+
+
+def create_maxout_head_v1(hidden_size: int = 300, maxout_pieces: int = 3) -> HeadBuilder:
+    """Create a head of a maxout layer, layer normalization and a linear layer.
+
+    hidden_size (int): Width of the hidden layer. Recommended values: 100 to 500.
+    maxout_pieces (int): Pieces of the maxout. Recommended value: 3.
+    RETURNS (Callable[[int, int], Model]): From nO and nI to the head.
+    RAISES (ValueError): If a size is below 1.
+
+    **Shapes** context vectors (nR, nI) -> predictions (nR, nO)
+    """
+    sizes = (hidden_size, maxout_pieces)
+    if not all(isinstance(size, int) for size in sizes) or min(sizes) < 1:
         raise ValueError(Errors.E308.format(hidden_size=hidden_size, maxout_pieces=maxout_pieces))
-    if hidden_size == 0:
-        return Linear(nO, nI)
+    return partial(_build_maxout_head, hidden_size=hidden_size, maxout_pieces=maxout_pieces)
+
+
+def _build_maxout_head(nO: int, nI: int, *, hidden_size: int, maxout_pieces: int) -> Head:
     return chain(
         Maxout(hidden_size, nI, nP=maxout_pieces, normalize=True),
         Linear(nO, hidden_size),
     )
 
 
-def load_head(data: bytes, source: str) -> Model[Floats2d, Floats2d]:
-    """Build a head anew from its weights, whose layers tell its sizes.
+def load_head(data: bytes, source: str) -> Head:
+    """Rebuild a head from its weights, whose layers record its sizes.
 
-    data (bytes): What `Model.to_bytes` of a head wrote.
+    data (bytes): What `Model.to_bytes` of a head returned.
     source (str): Where it comes from, for the error.
     RETURNS (Model[Floats2d, Floats2d]): The head.
     RAISES (ValueError): If these are not the weights of a head.
@@ -46,7 +64,43 @@ def load_head(data: bytes, source: str) -> Model[Floats2d, Floats2d]:
         sizes = {node["name"]: node["dims"] for node in srsly.msgpack_loads(data)["nodes"]}
         output, hidden = sizes["linear"], sizes.get("maxout")
         if hidden is None:
-            head = vectors_head(output["nO"], output["nI"], 0, 1)
-        else:
-            head = vectors_head(output["nO"], hidden["nI"], hidden["nO"], hidden["nP"])
-        return head.from_bytes(data)
+            return create_linear_head_v1()(output["nO"], output["nI"]).from_bytes(data)
+        build = create_maxout_head_v1(hidden["nO"], hidden["nP"])
+        return build(output["nO"], hidden["nI"]).from_bytes(data)
+
+
+def predict_columns(
+    head: Head, X: Floats2d, columns: Ints1d, is_train: bool
+) -> tuple[Floats2d, Callable[[Floats2d], Floats2d]]:
+    """Run a head, but compute only some columns of its output.
+
+    head (Model[Floats2d, Floats2d]): A head whose last layer is linear.
+    X (Floats2d): Context vectors, (nR, nI).
+    columns (Ints1d): Distinct columns of the output, (nS,).
+    is_train (bool): Whether to train.
+    RETURNS (Tuple[Floats2d, Callable]): Predictions (nR, nS), and the backprop to dX.
+    """
+    *hidden, output = head.layers or [head]
+    backprops = []
+    H: Any = X
+    for layer in hidden:
+        H, backprop_layer = layer(H, is_train)
+        backprops.append(backprop_layer)
+    W, b = output.get_param("W")[columns], output.get_param("b")[columns]
+    ops: Any = head.ops
+    Y = ops.gemm(H, W, trans2=True) + b
+
+    def backprop(dY: Floats2d) -> Floats2d:
+        dW = ops.alloc2f(*output.get_param("W").shape, dtype=dY.dtype)
+        db = ops.alloc1f(len(dW), dtype=dY.dtype)
+        # The columns are distinct, so that plain assignment loses no gradient.
+        dW[columns] = ops.gemm(dY, H, trans1=True)
+        db[columns] = dY.sum(axis=0)
+        output.inc_grad("W", dW)
+        output.inc_grad("b", db)
+        dH: Any = ops.gemm(dY, W)
+        for backprop_layer in reversed(backprops):
+            dH = backprop_layer(dH)
+        return dH
+
+    return Y, backprop

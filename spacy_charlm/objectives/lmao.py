@@ -1,156 +1,397 @@
-"""Language modelling with approximate outputs: predict the word's vector, not its id."""
+"""Language modelling with approximate outputs (LMAO): predict the word's vector, not its id."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from operator import add
+from typing import Any, Dict  # noqa: UP035
 
 import numpy as np
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Model, Ops
-from thinc.types import Floats2d
+from thinc.types import Floats1d, Floats2d
 
 from ..card import CARD_ATTR, write_card
 from ..errors import Errors
 from ..types import Loss, Mask, Masking, Target, TargetBatch, Tok2Vec
-from .heads import vectors_head
-from .predict_rows import (
-    Prediction,
-    encode_hidden,
-    find_tokens,
-    keep_unseen,
-    predict_nothing,
-    predict_rows,
-)
+from .heads import Head, HeadBuilder, predict_columns
+from .masking import hide_words
 
-ObjectiveModel = Model[list[Doc], Prediction]
+ONE = "target"  # name of the part of an objective that has only one
+UNITS = ("token",)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of an objective: what it predicts, how that is compared, and how much it counts."""
+
+    target: Target
+    loss: Loss
+    head: HeadBuilder
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predictions of one part at the rows that count, with all that its loss needs.
+
+    vectors (Floats2d): A predicted vector, or the logits, per row that counts, (nR, nO).
+    targets (TargetBatch): Their targets. Each of `values` (nU, nO) is the target of one of `rows`
+        (nR, 1). For ids the rows are columns of `vectors`.
+    weights (Floats1d): Their weights, (nR,).
+    """
+
+    vectors: Floats2d
+    targets: TargetBatch
+    weights: Floats1d
+
+
+class Gradients(dict[str, Floats2d]):
+    """Gradient of each part's prediction. Like a single array, it can be scaled by a number."""
+
+    def __mul__(self, factor: float) -> "Gradients":
+        return Gradients((name, gradient * factor) for name, gradient in self.items())
+
+
+Predictions = dict[str, Prediction]
+ObjectiveModel = Model[list[Doc], Predictions]
 
 
 def create_lmao_v1(
-    target: Any,
-    loss: Any,
-    masking: Any,
-    hidden_size: int = 300,
-    maxout_pieces: int = 3,
+    target: Any, loss: Any, head: Any, masking: Any
 ) -> Callable[[Vocab, Tok2Vec], ObjectiveModel]:
-    """Create the objective: predict vectors of words, some of them hidden, from their context.
+    """Create an objective: predict the targets of words, some of which are hidden.
 
     The loss is the weighted mean over the rows that count: tokens that have a target and a weight.
     The head runs at those rows only. After spacy-pretrain-polyaxon's LMAO and Kumar and Tsvetkov,
     "Von Mises-Fisher Loss for Training Sequence to Sequence Models with Continuous Outputs" (2019).
 
     target (Target): What is predicted, such as `spacy-charlm.StaticVectors.v1`.
-    loss (Loss): The distance, such as `spacy-charlm.CosineLoss.v1`.
+    loss (Loss): How it is compared, such as `spacy-charlm.CosineLoss.v1`.
+    head (Callable[[int, int], Model]): What predicts it from the tok2vec's vectors, such as
+        `spacy-charlm.MaxoutHead.v1`, or `spacy-charlm.LinearHead.v1` for classifying texts.
     masking (Masking): What is hidden, such as `spacy-charlm.WordMasking.v1`.
-    hidden_size (int): Width of the head's hidden layer; 0 for a linear head, which makes averages
-        of the tok2vec's vectors more telling. Recommended values: 0 for texts, 300 for tokens.
-    maxout_pieces (int): Pieces of the head's maxout. Recommended value: 3.
     RETURNS (Callable[[Vocab, Model], Model]): Builds the model that `spacy pretrain` trains.
+    RAISES (ValueError): If an argument is not a block of its own.
 
-    Shapes: nD Docs of nT tokens -> predictions (nR, nO), nR <= nT * nParts
+    **Shapes** nD Docs of nT tokens -> predictions (nR, nO), nR <= nT * nParts
     """
-    for name, part in (("target", target), ("loss", loss), ("masking", masking)):
-        if not callable(part):
-            raise ValueError(Errors.E304.format(name=name, found=part))
-    return partial(
-        build_lmao_v1,
-        target=target,
-        loss=loss,
-        masking=masking,
-        hidden_size=hidden_size,
-        maxout_pieces=maxout_pieces,
-    )
+    _check_callable("masking", masking)
+    part = _make_part("", {"target": target, "loss": loss, "head": head})
+    return partial(build_lmao, parts={ONE: part}, masking=masking, name="spacy-charlm.LMAO.v1")
 
 
-def build_lmao_v1(
-    vocab: Vocab,
-    tok2vec: Tok2Vec,
-    *,
-    target: Target,
-    loss: Loss,
-    masking: Masking,
-    hidden_size: int,
-    maxout_pieces: int,
+def create_multi_lmao_v1(
+    parts: Dict[str, Any],  # noqa: UP006 - `dict[str, Any]` would not survive config filling
+    masking: Any,
+) -> Callable[[Vocab, Tok2Vec], ObjectiveModel]:
+    """Create an objective of several parts that share the tok2vec and the mask.
+
+    The loss is the sum of the parts' losses times their weights; each is a mean over the rows that
+    count for that part. Evaluations score the first part. If a step is spread over processes, a
+    batch counts by its words, and a contrastive loss compares within its own batch.
+
+    parts (Dict[str, Any]): Blocks [pretraining.objective.parts.NAME] with the blocks `target`,
+        `loss` and `head`, and optionally `weight` (1.0).
+    masking (Masking): What is hidden, such as `spacy-charlm.WordMasking.v1`.
+    RETURNS (Callable[[Vocab, Model], Model]): Builds the model that `spacy pretrain` trains.
+    RAISES (ValueError): If a part lacks a block or has an unknown setting, or there is no part.
+
+    **Shapes** nD Docs of nT tokens -> for each part predictions (nR, nO)
+    """
+    _check_callable("masking", masking)
+    if not parts:
+        raise ValueError(Errors.E306.format(name="parts", found="none"))
+    made = {name: _make_part(f"parts.{name}", block) for name, block in parts.items()}
+    return partial(build_lmao, parts=made, masking=masking, name="spacy-charlm.MultiLMAO.v1")
+
+
+def _make_part(name: str, block: Any) -> Part:
+    blocks = ("target", "loss", "head")
+    if (
+        not isinstance(block, dict)
+        or not set(block) <= {*blocks, "weight"}
+        or not set(blocks) <= set(block)
+    ):
+        found = sorted(block) if isinstance(block, dict) else block
+        raise ValueError(Errors.E306.format(name=name, found=found))
+    for key in blocks:
+        _check_callable(f"{name}.{key}" if name else key, block[key])
+    part = Part(**block)
+    if not isinstance(part.weight, (int, float)) or not part.weight > 0:
+        raise ValueError(Errors.E307.format(name=name.removeprefix("parts."), found=part.weight))
+    if part.target.kind != part.loss.kind:
+        names = [type(block).__name__ for block in (part.target, part.loss)]
+        found = f"{names[0]} ({part.target.kind}) and {names[1]} ({part.loss.kind})"
+        raise ValueError(Errors.E309.format(found=found))
+    if part.target.unit not in UNITS:
+        expected, found = ", ".join(UNITS), part.target.unit
+        raise ValueError(Errors.E311.format(expected=expected, found=found))
+    return part
+
+
+def _check_callable(name: str, block: Any) -> None:
+    if not callable(block):
+        raise ValueError(Errors.E304.format(name=name, found=block))
+
+
+def build_lmao(
+    vocab: Vocab, tok2vec: Tok2Vec, *, parts: dict[str, Part], masking: Masking, name: str
 ) -> ObjectiveModel:
-    """Open the target and put the head onto the tok2vec: see `create_lmao_v1`."""
-    target.open(vocab)
-    nO = target.nO * target.nParts
-    head = vectors_head(nO, tok2vec.get_dim("nO"), hidden_size, maxout_pieces)
+    """Open the targets and put a head for each part on top of the tok2vec.
+
+    vocab (Vocab): The pipeline's.
+    tok2vec (Model[List[Doc], List[Floats2d]]): What is pretrained.
+    parts (Dict[str, Part]): The parts by name, at least one.
+    masking (Masking): What is hidden.
+    name (str): Registered name of the objective, for the card.
+    RETURNS (Model[List[Doc], Dict[str, Prediction]]): The objective.
+    """
+    heads = []
+    for part in parts.values():
+        part.target.open(vocab)
+        heads.append(part.head(part.target.nO * part.target.nParts, tok2vec.get_dim("nO")))
+    described: dict[str, Any] = {key: part.target.describe() for key, part in parts.items()}
     model: ObjectiveModel = Model(
         "lmao",
-        partial(forward, target, masking),
+        partial(forward, parts, masking),
         init=init,
-        dims={"nO": nO},
-        layers=[tok2vec, head],
-        refs={"tok2vec": tok2vec, "output_layer": head},
+        layers=[tok2vec, *heads],
+        refs={"tok2vec": tok2vec, "output_layer": heads[0]},
         attrs={
             "batches": 0,
             "updates": 0,
             "words": 0,
-            "target": target.describe(),
-            "objective": "spacy-charlm.LMAO.v1",
+            "target": described.get(ONE, described),
+            "objective": name,
         },
     )
-    model.attrs["loss"] = partial(get_loss, model, loss)
-    # For a trainer that knows more than `spacy pretrain`; as functions they are not serialised.
-    model.attrs["restart"] = masking.restart
-    model.attrs["predict_hidden"] = partial(predict_hidden, model, target, masking)
-    model.attrs["shares_targets"] = bool(getattr(loss, "shares_targets", False))
+    first = next(iter(parts.values()))
+    alone = len(parts) == 1
+    # spaCy calls `loss`. The others are for a trainer that knows more than `spacy pretrain`; thinc
+    # does not save functions.
+    model.attrs["loss"] = partial(get_loss, model, parts)
+    model.attrs["restart"] = partial(restart, parts, masking)
+    model.attrs["predict_hidden"] = partial(predict_hidden, model, first, masking)
+    model.attrs["hidden_loss"] = partial(get_part_loss, model, first)
+    model.attrs["weigh"] = weigh_rows if alone else weigh_words
+    model.attrs["kind"] = first.target.kind
+    model.attrs["shares_targets"] = alone and bool(getattr(first.loss, "shares_targets", False))
     return model
 
 
 def forward(
-    target: Target, masking: Masking, model: ObjectiveModel, docs: list[Doc], is_train: bool
-) -> tuple[Prediction, Callable[[Floats2d], list[Doc]]]:
-    """Hide words, encode the batch, predict at the rows that count."""
+    parts: dict[str, Part],
+    masking: Masking,
+    model: ObjectiveModel,
+    docs: list[Doc],
+    is_train: bool,
+) -> tuple[Predictions, Callable[[Mapping[str, Floats2d]], list[Doc]]]:
+    """Hide words, encode the batch once, and predict each part at its rows that count."""
     model.attrs["batches"] += is_train
+    tok2vec, *heads = model.layers
     mask = masking(docs)
-    return _predict(model, target(model.ops, docs), mask, docs, is_train)
+    predictions: Predictions = {}
+    backprops: dict[str, Callable[[Floats2d], Floats2d]] = {}
+    X: Any = None
+    backprop_tok2vec: Any = None
+    batches = {name: part.target(model.ops, docs) for name, part in parts.items()}
+    for (name, part), head in zip(parts.items(), heads):
+        if not _find_counted(model.ops, batches[name], mask).any():
+            predictions[name] = predict_nothing(model.ops, part, batches[name])
+            continue
+        if X is None:
+            X, backprop_tok2vec = encode_hidden(tok2vec, docs, mask, is_train)
+        predictions[name], backprops[name] = predict_rows(
+            head, part, X, batches[name], mask, is_train
+        )
+
+    def backprop(gradients: Mapping[str, Floats2d]) -> list[Doc]:
+        if backprops:
+            backprop_tok2vec(reduce(add, (back(gradients[key]) for key, back in backprops.items())))
+            finish_backprop(model, docs)
+        return []
+
+    return predictions, backprop
+
+
+def init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
+    """Initialise the heads; spaCy has initialised the tok2vec."""
+    tok2vec, *heads = model.layers
+    if any(not node.has_param(name) for node in tok2vec.walk() for name in node.param_names):
+        tok2vec.initialize(X=X)
+    for head in heads:
+        head.initialize()
+
+
+def encode_hidden(
+    tok2vec: Tok2Vec, docs: list[Doc], mask: Mask, is_train: bool
+) -> tuple[Floats2d, Callable[[Floats2d], None]]:
+    """Apply the mask to a batch and encode it.
+
+    RETURNS (Tuple[Floats2d, Callable]): Context vectors (nT, nI), and the backprop.
+    """
+    ops: Any = tok2vec.ops
+    tokvecs, backprop_tok2vec = tok2vec(
+        hide_words(docs, mask, rebuild=not reads_masks(tok2vec)), is_train
+    )
+
+    def backprop(dX: Floats2d) -> None:
+        ends = np.cumsum([len(doc) for doc in docs])[:-1].tolist()
+        backprop_tok2vec(ops.xp.split(dX, ends))
+
+    return ops.xp.concatenate(tokvecs), backprop
+
+
+def predict_rows(
+    head: Head, part: Part, X: Floats2d, batch: TargetBatch, mask: Mask, is_train: bool
+) -> tuple[Prediction, Callable[[Floats2d], Floats2d]]:
+    """Run a head at the rows that count.
+
+    head (Model[Floats2d, Floats2d]): From context vectors to nParts predictions side by side.
+    part (Part): The part that the head belongs to.
+    X (Floats2d): Context vectors, (nT, nI).
+    batch (TargetBatch): The targets of all tokens; at least one counts.
+    mask (Mask): The weights of all tokens.
+    is_train (bool): Whether to train, and so whether a loss may sample the ids.
+    RETURNS (Tuple[Prediction, Callable]): The prediction, and the backprop to dX (nT, nI).
+    """
+    ops: Any = head.ops
+    xp = ops.xp
+    nParts, nO = batch.rows.shape[1], part.target.nO
+    counted = _find_counted(ops, batch, mask)  # (nT, nParts)
+    tokens = xp.flatnonzero(counted.any(axis=1))
+    # One row per target of a token; a target that is missing leaves the batch here.
+    kept = xp.flatnonzero(counted[tokens])
+    used, rows = xp.unique(batch.rows[tokens].reshape(-1)[kept], return_inverse=True)
+    Xs: Any = X
+    sample = None
+    if batch.values is not None:
+        targets = TargetBatch(batch.values[used], ops.asarray2i(rows.reshape(-1, 1)))
+    else:
+        sample = part.loss.sample(ops, used, nO) if is_train else None  # type: ignore[attr-defined]
+        places = used if sample is None else xp.searchsorted(sample.ids, used)
+        targets = TargetBatch(None, ops.asarray2i(places[rows].reshape(-1, 1)))
+    if sample is None:
+        Y, backprop_head = head(Xs[tokens], is_train)
+    else:
+        columns = xp.concatenate([sample.ids + i * nO for i in range(nParts)])
+        Y, backprop_head = predict_columns(head, Xs[tokens], columns, is_train)
+        Y = Y + xp.tile(sample.log_weights, nParts)
+    Yr: Any = xp.reshape(Y, (len(tokens) * nParts, -1))
+    weights = xp.repeat(ops.asarray1f(mask.weights)[tokens], nParts)[kept]
+
+    def backprop(d_vectors: Floats2d) -> Floats2d:
+        dYr = ops.alloc2f(*Yr.shape, dtype=d_vectors.dtype)
+        dYr[kept] = d_vectors
+        dX = ops.alloc2f(*X.shape, dtype=d_vectors.dtype)
+        dX[tokens] = backprop_head(xp.reshape(dYr, Y.shape))
+        return dX
+
+    return Prediction(Yr[kept], targets, weights), backprop
+
+
+def predict_nothing(ops: Ops, part: Part, batch: TargetBatch) -> Prediction:
+    """Return the prediction for a batch in which no row counts."""
+    values = None if batch.values is None else batch.values[:0]
+    empty = TargetBatch(values, batch.rows[:0, :1])
+    return Prediction(ops.alloc2f(0, part.target.nO), empty, ops.alloc1f(0))
 
 
 def predict_hidden(
-    model: ObjectiveModel, target: Target, masking: Masking, docs: list[Doc]
+    model: ObjectiveModel, part: Part, masking: Masking, docs: list[Doc]
 ) -> tuple[Prediction, TargetBatch]:
-    """Predict at the words that are not seen as they are, for an evaluation.
+    """Predict the words that the tok2vec does not see as they are, for an evaluation.
 
     model (Model): The objective.
-    target (Target): Its target.
+    part (Part): Its first part.
     masking (Masking): Its masking, which draws as in training.
     docs (List[Doc]): The batch.
-    RETURNS (Tuple[Prediction, TargetBatch]): The predictions at the words behind a mask or with
-        other characters that have a target, weight 1 each, and the targets of all words.
+    RETURNS (Tuple[Prediction, TargetBatch]): The predictions at words that are hidden or spelled
+        differently and have a target, with weight 1 each, and the targets of all words.
     """
+    ops: Any = model.ops
     mask = masking(docs)
-    batch = target(model.ops, docs)
-    only_hidden = keep_unseen(mask)
-    return _predict(model, batch, only_hidden, docs, is_train=False)[0], batch
+    weights = mask.hidden.astype("float32")
+    weights[list(mask.texts)] = 1.0
+    mask = replace(mask, weights=weights)
+    batch = part.target(ops, docs)
+    if not _find_counted(ops, batch, mask).any():
+        return predict_nothing(ops, part, batch), batch
+    tok2vec, head, *_ = model.layers
+    X, _ = encode_hidden(tok2vec, docs, mask, is_train=False)
+    return predict_rows(head, part, X, batch, mask, is_train=False)[0], batch
 
 
-def _predict(
-    model: ObjectiveModel, batch: TargetBatch, mask: Mask, docs: list[Doc], is_train: bool
-) -> tuple[Prediction, Callable[[Floats2d], list[Doc]]]:
-    tok2vec, head = model.layers
-    if not len(find_tokens(model.ops, batch, mask)):
-        return predict_nothing(model.ops, batch), lambda d_vectors: []
-    X, backprop_tok2vec = encode_hidden(tok2vec, docs, mask, is_train)
-    prediction, backprop_head = predict_rows(head, X, batch, mask, is_train)
+def get_loss(
+    model: ObjectiveModel,
+    parts: dict[str, Part],
+    ops: Ops,
+    docs: Sequence[Doc],
+    predictions: Predictions,
+) -> tuple[float, Gradients]:
+    """Compute the weighted sum of the parts' losses, and its gradient.
 
-    def backprop(d_vectors: Floats2d) -> list[Doc]:
-        backprop_tok2vec(backprop_head(d_vectors))
-        finish_backprop(model, docs)
-        return []
+    model (Model): The objective.
+    parts (Dict[str, Part]): Its parts.
+    ops (Ops): The backend, as spaCy passes it.
+    docs (Sequence[Doc]): The batch, named in the error.
+    predictions (Dict[str, Prediction]): What was predicted for it, by part.
+    RETURNS (Tuple[float, Gradients]): The loss, and the gradient of each part's prediction.
+    RAISES (ValueError): If the loss is not a finite number. The weights are still good.
+    """
+    total, gradients = 0.0, Gradients()
+    for name, part in parts.items():
+        value, gradient = get_part_loss(model, part, docs, predictions[name])
+        total += part.weight * value
+        gradients[name] = gradient if part.weight == 1 else gradient * part.weight
+    return total, gradients
 
-    return prediction, backprop
+
+def get_part_loss(
+    model: ObjectiveModel, part: Part, docs: Sequence[Doc], prediction: Prediction
+) -> tuple[float, Floats2d]:
+    """Compute the mean loss of a part over the rows that count, and its gradient.
+
+    RETURNS (Tuple[float, Floats2d]): The loss, not yet weighted; 0 if no row counts.
+    """
+    if not len(prediction.vectors):
+        return 0.0, prediction.vectors
+    value, gradient = part.loss(prediction.vectors, prediction.targets, prediction.weights)
+    if not np.isfinite(value):
+        raise ValueError(_describe_fault(model, docs, f"a loss of {value}"))
+    return value, gradient
+
+
+def weigh_rows(docs: Sequence[Doc], predictions: Predictions) -> float:
+    """Return what a batch counts among others: the weights of its rows."""
+    (prediction,) = predictions.values()
+    weights: Any = prediction.weights
+    return float(weights.sum())
+
+
+def weigh_words(docs: Sequence[Doc], predictions: Predictions) -> float:
+    """Return what a batch counts among others: its words, since parts count different rows."""
+    return float(sum(map(len, docs)))
+
+
+def restart(parts: dict[str, Part], masking: Masking, *key: int) -> None:
+    """Reseed all generators of an objective from their seeds and a key."""
+    masking.restart(*key)
+    for part in parts.values():
+        if hasattr(part.loss, "restart"):
+            part.loss.restart(*key)
 
 
 def finish_backprop(model: Model, docs: Sequence[Doc]) -> None:
-    """Stop before an update that would destroy the weights; else write it on the card."""
+    """Stop before an update that would destroy the weights; otherwise record it on the card."""
     for node in model.walk():
         for name in node.grad_names:
             # A sum is finite only if every summand is, and needs no array of its own.
             gradient: Any = node.get_grad(name)
             if not np.isfinite(float(gradient.sum())):
-                raise ValueError(describe_fault(model, docs, f"a gradient of {node.name}.{name}"))
+                raise ValueError(_describe_fault(model, docs, f"a gradient of {node.name}.{name}"))
     model.attrs["updates"] += 1
     model.attrs["words"] += sum(len(doc) for doc in docs)
     tok2vec = model.get_ref("tok2vec")
@@ -163,50 +404,18 @@ def finish_backprop(model: Model, docs: Sequence[Doc]) -> None:
     )
 
 
-def init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
-    """Initialise the heads; spaCy has initialised the tok2vec."""
-    tok2vec, *heads = model.layers
-    if any(not node.has_param(name) for node in tok2vec.walk() for name in node.param_names):
-        tok2vec.initialize(X=X)
-    for head in heads:
-        head.initialize()
+def reads_masks(tok2vec: Tok2Vec) -> bool:
+    """Whether all that reads Docs in the tok2vec is an embed layer that knows MaskedDocs."""
+    embed = tok2vec.get_ref("embed") if tok2vec.has_ref("embed") else tok2vec
+    return bool(embed.attrs.get("reads_masks"))
 
 
-def get_loss(
-    model: ObjectiveModel, loss: Loss, ops: Ops, docs: Sequence[Doc], prediction: Prediction
-) -> tuple[float, Floats2d]:
-    """Compute the mean loss over the rows that count, and its gradient.
-
-    model (Model): The objective, for its count of batches.
-    loss (Loss): The distance.
-    ops (Ops): The backend, as spaCy passes it.
-    docs (Sequence[Doc]): The batch, named in the error.
-    prediction (Prediction): What the objective predicted for it.
-    RETURNS (Tuple[float, Floats2d]): The loss; 0 where no row counts.
-    RAISES (ValueError): If the loss is not a finite number. The weights are still good.
-    """
-    if not len(prediction.vectors):
-        return 0.0, prediction.vectors
-    value, gradient = loss(prediction.vectors, prediction.targets, prediction.weights)
-    if not np.isfinite(value):
-        raise ValueError(describe_fault(model, docs, f"a loss of {value}"))
-    return value, gradient
+def _find_counted(ops: Any, batch: TargetBatch, mask: Mask) -> Any:
+    """Whether each target of each token counts, bool (nT, nParts)."""
+    return (batch.rows >= 0) & (ops.asarray1f(mask.weights) > 0).reshape(-1, 1)
 
 
-def scale_gradient(gradient: Any, weight: float) -> Any:
-    """Multiply the gradient of an objective, of several parts each of them.
-
-    gradient (Floats2d or Mapping[str, Floats2d]): What the objective's loss returned.
-    weight (float): The factor.
-    RETURNS (Floats2d or Dict[str, Floats2d]): The same form.
-    """
-    if isinstance(gradient, Mapping):
-        return {name: part * weight for name, part in gradient.items()}
-    return gradient * weight
-
-
-def describe_fault(model: Model, docs: Sequence[Doc], what: str) -> str:
-    """Name a batch that comes to numbers that are not finite."""
+def _describe_fault(model: Model, docs: Sequence[Doc], what: str) -> str:
     text = next((doc.text for doc in docs if len(doc)), "")
     batch = model.attrs["batches"]
     return Errors.E305.format(what=what, batch=batch, n_docs=len(docs), text=text[:80])

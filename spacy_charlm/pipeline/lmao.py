@@ -1,4 +1,4 @@
-"""Pretraining and training at once: an objective over the tok2vec that other components share."""
+"""Pretraining during training: an objective on the tok2vec that other components share."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -11,17 +11,19 @@ from spacy.util import logger
 from thinc.api import Model, Optimizer, set_dropout_rate
 
 from ..errors import Errors
-from ..objectives.lmao import scale_gradient
 from ..text.text_corpus import read_docs
 from .find_tok2vec import find_tok2vec
 
 DEFAULTS: dict[str, Any] = {
     "objective": {
         "@architectures": "spacy-charlm.LMAO.v1",
-        "hidden_size": 300,
-        "maxout_pieces": 3,
         "target": {"@misc": "spacy-charlm.StaticVectors.v1"},
         "loss": {"@misc": "spacy-charlm.CosineLoss.v1"},
+        "head": {
+            "@architectures": "spacy-charlm.MaxoutHead.v1",
+            "hidden_size": 300,
+            "maxout_pieces": 3,
+        },
         "masking": {"@misc": "spacy-charlm.WordMasking.v1"},
     },
     "corpus": None,
@@ -36,24 +38,24 @@ DEFAULTS: dict[str, Any] = {
 
 @Language.factory("charlm_lmao", default_config=DEFAULTS)
 class CharlmLMAO(Pipe):
-    """Learn an objective of [pretraining] in `spacy train`, beside the labels.
+    """Train a pretraining objective in `spacy train`, alongside the labels.
 
-    At each update some words of the texts are hidden, a second pass runs through the tok2vec, and
-    its gradients add to those of the other components. After training the component does nothing:
-    the texts pass, and no weights of its own are saved. The callback `spacy-charlm.drop_lmao.v1`
-    leaves it out of what is saved.
+    In each update some words of the texts are hidden, a second pass runs through the tok2vec, and
+    its gradients are added to those of the other components. In a trained pipeline the component
+    does nothing: it passes Docs through and saves no weights. The callback
+    `spacy-charlm.drop_lmao.v1` removes it from what is saved.
 
-    nlp (Language): The pipeline, which makes the raw texts' Docs.
+    nlp (Language): The pipeline, which tokenizes the raw texts.
     name (str): Name of the component.
     objective (Callable[[Vocab, Model], Model]): Such as `spacy-charlm.LMAO.v1`.
-    corpus (Optional[Callable]): A reader of raw text, such as `spacy-charlm.TextCorpus.v1`, which
-        begins anew at its end; None for the training texts alone.
+    corpus (Optional[Callable]): A reader of raw text, such as `spacy-charlm.TextCorpus.v1`. It
+        starts again when it ends. None trains on the training texts alone.
     component (str): Component with the tok2vec: a shared one, or one with a tok2vec of its own.
     layer (str): Layer in that component's model: "tok2vec" for one of its own.
-    weight (float): What the objective's gradients are multiplied by. Recommended: 0.1 to 1.
-    every (int): Updates from one pass of the objective to the next.
-    words (int): Words of raw text in such a pass.
-    training_docs (bool): Whether the training texts are learned from, too.
+    weight (float): Factor on the objective's gradients. Recommended values: 0.1 to 1.
+    every (int): Run the objective in every n-th update.
+    words (int): Words of raw text per update.
+    training_docs (bool): Whether the objective is also trained on the training texts.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class CharlmLMAO(Pipe):
         self.nlp = nlp
         self.name = name
         self.vocab = nlp.vocab
-        self.model: Model | None = None  # the heads alone: the tok2vec is another component's
+        self.model: Model | None = None  # only the heads: the tok2vec belongs to another component
         self._make_objective = objective
         self._objective: Any = None
         self._corpus = corpus
@@ -88,27 +90,27 @@ class CharlmLMAO(Pipe):
         self._words = words
         self._training_docs = training_docs
         self._updates = 0
-        self._frozen = False  # found at the first update: spaCy builds its config at each look
+        self._frozen = False  # set in the first update: every access to nlp.config rebuilds it
         self._stream: Iterator[Doc] | None = None
-        self._has_texts = False  # whether the stream has given one since its beginning
+        self._has_texts = False  # whether this pass over the corpus has yielded a text
 
     @property
     def is_trainable(self) -> bool:
-        """Whether spaCy shall call `finish_update`, which trains the heads."""
+        """True, so that spaCy calls `finish_update`, which trains the heads."""
         return True
 
     def __call__(self, doc: Doc) -> Doc:
-        """Let a text pass."""
+        """Return the Doc unchanged."""
         return doc
 
     def initialize(
         self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None
     ) -> None:
-        """Open the target and put the heads onto the tok2vec.
+        """Open the target and put the heads on top of the tok2vec.
 
         get_examples (Callable): Not used.
         nlp (Optional[Language]): The pipeline.
-        RAISES (ValueError): If there is no such tok2vec before this component.
+        RAISES (ValueError): If there is no such tok2vec earlier in the pipeline.
         """
         self.nlp = nlp or self.nlp
         tok2vec = find_tok2vec(self.nlp, self.name, self._component, self._layer)
@@ -131,7 +133,7 @@ class CharlmLMAO(Pipe):
         examples (Iterable[Example]): The batch.
         drop (float): Dropout.
         sgd (Optional[Optimizer]): If given, the heads are updated at once.
-        losses (Optional[Dict[str, float]]): Where the loss is added.
+        losses (Optional[Dict[str, float]]): The loss is added here.
         RETURNS (Dict[str, float]): The losses.
         """
         losses = {} if losses is None else losses
@@ -141,23 +143,23 @@ class CharlmLMAO(Pipe):
             self._frozen = self._is_tok2vec_frozen()
         if self._frozen or (self._updates - 1) % self._every:
             return losses
-        if self._objective is None:  # a pipeline that goes on in training
+        if self._objective is None:  # training of a loaded pipeline continues
             self.initialize(lambda: [])
-        # The labels' Docs have the same text, and the heads that some targets ask for.
+        # The reference Docs have the same text, and the syntactic heads that some targets need.
         docs = [eg.reference for eg in examples] if self._training_docs else []
         docs += self._next_texts()
         model = self._objective
         set_dropout_rate(model, drop)
         prediction, backprop = model.begin_update(docs)
         loss, gradient = model.attrs["loss"](model.ops, docs, prediction)
-        backprop(scale_gradient(gradient, self._weight))
+        backprop(gradient * self._weight)
         losses[self.name] += float(loss)
         if sgd is not None:
             self.finish_update(sgd)
         return losses
 
     def finish_update(self, sgd: Optimizer) -> None:
-        """Update the heads; the tok2vec's own component updates that."""
+        """Update the heads. The tok2vec is updated by its own component."""
         if self.model is not None:
             self.model.finish_update(sgd)
 
@@ -177,7 +179,7 @@ class CharlmLMAO(Pipe):
         return self
 
     def _next_texts(self) -> list[Doc]:
-        """Read as many raw texts as have the words of a pass."""
+        """Read raw texts until they have as many words as an update needs."""
         docs: list[Doc] = []
         if self._corpus is None:
             return docs
@@ -188,7 +190,7 @@ class CharlmLMAO(Pipe):
                 self._has_texts = False
             doc = next(self._stream, None)
             if doc is None:
-                self._stream = None  # from the beginning, if there is one
+                self._stream = None  # start again
                 if not self._has_texts:
                     raise ValueError(Errors.E750.format(name=self.name))
                 continue
@@ -199,7 +201,7 @@ class CharlmLMAO(Pipe):
         return docs
 
     def _is_tok2vec_frozen(self) -> bool:
-        """Whether what would be learned is never put into the weights; warn if so."""
+        """Whether the tok2vec is frozen, so that nothing would be learned; warn if so."""
         frozen = self.nlp.config["training"].get("frozen_components", [])
         if self._component not in frozen:
             return False
@@ -208,7 +210,7 @@ class CharlmLMAO(Pipe):
 
 
 def create_drop_lmao_v1() -> Callable[[Language], Language]:
-    """Create a callback for [training.before_to_disk] that leaves charlm_lmao out.
+    """Create a callback for [training.before_to_disk] that removes charlm_lmao.
 
     RETURNS (Callable[[Language], Language]): From the pipeline to a copy without the component.
     """
@@ -218,8 +220,8 @@ def create_drop_lmao_v1() -> Callable[[Language], Language]:
 def drop_lmao(nlp: Language) -> Language:
     """Copy a pipeline without its components of the factory `charlm_lmao`.
 
-    nlp (Language): The pipeline, which goes on in training as it is.
-    RETURNS (Language): The copy, or the pipeline where it has no such component.
+    nlp (Language): The pipeline, which is not modified.
+    RETURNS (Language): The copy, or the pipeline itself if it has no such component.
     """
     names = [
         name for name in nlp.component_names if nlp.get_pipe_meta(name).factory == "charlm_lmao"

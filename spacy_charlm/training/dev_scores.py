@@ -1,7 +1,6 @@
-"""What an objective predicts at hidden words of development texts."""
+"""Scores of an objective at hidden words of development texts."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -9,93 +8,114 @@ from spacy.tokens import Doc
 from thinc.api import Model, fix_random_seed
 
 from ..decoding.neighbours import Neighbours
+from ..objectives.lmao import Prediction
+from ..types import TargetBatch
 
-EVALUATION = 2**31  # a step that no training reaches: its masks are those of every evaluation
-
-
-@dataclass(frozen=True)
-class DevScores:
-    """Scores of one evaluation, at words that the mask hides.
-
-    dev_loss (float): Mean loss.
-    dev_cosine (float): Mean cosine of prediction and target.
-    dev_p_at_1 (float): Share of them whose own vector is the nearest among the candidates.
-    dev_p_at_10 (float): Share of them whose own vector is among the ten nearest.
-    dev_masked (int): How many words are hidden and have a target.
-    dev_candidates (int): Candidates: the distinct target vectors of the development texts.
-    no_target (float): Share of the words of the development texts that have no target.
-    """
-
-    dev_loss: float
-    dev_cosine: float
-    dev_p_at_1: float
-    dev_p_at_10: float
-    dev_masked: int
-    dev_candidates: int
-    no_target: float
-
-    def as_dict(self) -> dict[str, float]:
-        """Return the scores by name."""
-        return asdict(self)
+EVALUATION = 2**31  # a step that no training reaches: every evaluation draws the same masks
 
 
 def score_dev(model: Model, batches: Iterable[list[Doc]]) -> dict[str, float]:
-    """Evaluate an objective on development texts; the same words are hidden each time.
+    """Evaluate an objective on development texts. The same words are hidden each time.
 
     model (Model): The objective.
     batches (Iterable[List[Doc]]): The texts.
-    RETURNS (Dict[str, float]): The fields of DevScores, without a loss where no hidden word has a
-        target; of spaCy's own objectives, which say
-        nothing of single words, the mean loss alone, as "dev_loss".
+    RETURNS (Dict[str, float]): `dev_loss`, the mean loss at hidden words; `dev_cosine`, the mean
+        cosine of prediction and target, for targets that are vectors; `dev_p_at_1` and
+        `dev_p_at_10`, the share of words whose own target is the best, or among the ten best, of
+        the candidates; `dev_masked`, the number of hidden words that have a target;
+        `dev_candidates`, the number of candidates: the distinct target vectors of the texts, or all
+        ids; `no_target`, the share of words without a target. If no hidden word has a target, only
+        `dev_masked` and `no_target`. For spaCy's own objectives only `dev_loss`.
     """
     batches = list(batches)
     fix_random_seed(EVALUATION)
     model.attrs["restart"](EVALUATION)
     if "predict_hidden" not in model.attrs:
         return {"dev_loss": _score_other(model, batches)}
-    ops: Any = model.ops
-    candidates: dict[bytes, int] = {}
-    vectors, rows, losses = [], [], []
+    ranks: Any = _VectorRanks(model) if model.attrs["kind"] == "vectors" else _IdRanks(model)
+    losses: list[float] = []
+    counts: list[int] = []
     tokens = without = 0
     for docs in batches:
         prediction, targets = model.attrs["predict_hidden"](docs)
-        _add(candidates, ops.to_numpy(targets.values))
         tokens += len(targets.rows)
         without += int((targets.rows < 0).all(axis=1).sum())
-        if not len(prediction.vectors):
-            continue
-        numbers = _add(candidates, ops.to_numpy(prediction.targets.values))
-        rows.append(numbers[ops.to_numpy(prediction.targets.rows)[:, 0]])
-        vectors.append(prediction.vectors)
-        losses.append((model.attrs["loss"](ops, docs, prediction)[0], len(rows[-1])))
-    if not rows:
-        return {"dev_masked": 0, "no_target": without / max(tokens, 1)}
-    table = np.frombuffer(b"".join(candidates), dtype="float32").reshape(len(candidates), -1)
-    predicted, own = ops.xp.concatenate(vectors), np.concatenate(rows)
-    neighbours = Neighbours(table, ops)
-    cosine, ranks = neighbours.cosine(predicted, own), neighbours.rank(predicted, own)
-    n = len(own)
-    return DevScores(
-        dev_loss=sum(loss * weight for loss, weight in losses) / n,
-        dev_cosine=float(cosine.mean()),
-        dev_p_at_1=float((ranks < 1).mean()),
-        dev_p_at_10=float((ranks < 10).mean()),
-        dev_masked=n,
-        dev_candidates=len(table),
-        no_target=without / tokens,
-    ).as_dict()
+        ranks.add(prediction, targets)
+        if len(prediction.vectors):
+            losses.append(model.attrs["hidden_loss"](docs, prediction)[0])
+            counts.append(len(prediction.vectors))
+    no_target = without / max(tokens, 1)
+    if not counts:
+        return {"dev_masked": 0, "no_target": no_target}
+    found, scores = ranks.finish()
+    return {
+        "dev_loss": sum(loss * n for loss, n in zip(losses, counts)) / sum(counts),
+        **scores,
+        "dev_p_at_1": float((found < 1).mean()),
+        "dev_p_at_10": float((found < 10).mean()),
+        "dev_masked": sum(counts),
+        "no_target": no_target,
+    }
 
 
-def _add(candidates: dict[bytes, int], values: np.ndarray) -> np.ndarray:
-    """Number distinct vectors as they come; (nU,) numbers."""
-    return np.array(
-        [candidates.setdefault(row.tobytes(), len(candidates)) for row in values], dtype="int64"
-    )
+class _VectorRanks:
+    """Ranks of the right vectors among the distinct target vectors of all batches."""
+
+    def __init__(self, model: Model) -> None:
+        self._ops: Any = model.ops
+        self._candidates: dict[bytes, int] = {}
+        self._vectors: list[Any] = []
+        self._rows: list[np.ndarray] = []
+
+    def add(self, prediction: Prediction, targets: TargetBatch) -> None:
+        """Keep the predictions of a batch."""
+        self._number(targets.values)
+        if len(prediction.vectors):
+            numbers = self._number(prediction.targets.values)
+            self._rows.append(numbers[self._ops.to_numpy(prediction.targets.rows)[:, 0]])
+            self._vectors.append(prediction.vectors)
+
+    def finish(self) -> tuple[Any, dict[str, float]]:
+        """Return the ranks, from 0, and further scores."""
+        data = np.frombuffer(b"".join(self._candidates), dtype="float32")
+        neighbours = Neighbours(data.reshape(len(self._candidates), -1), self._ops)
+        predicted, rows = self._ops.xp.concatenate(self._vectors), np.concatenate(self._rows)
+        cosine = float(neighbours.cosine(predicted, rows).mean())
+        scores = {"dev_cosine": cosine, "dev_candidates": len(neighbours)}
+        return neighbours.rank(predicted, rows), scores
+
+    def _number(self, values: Any) -> np.ndarray:
+        """Number distinct vectors in the order in which they come, (nU,)."""
+        known = self._candidates
+        rows = [row.tobytes() for row in self._ops.to_numpy(values)]
+        return np.array([known.setdefault(row, len(known)) for row in rows], dtype="int64")
+
+
+class _IdRanks:
+    """Ranks of the right ids among all ids. Logits are not kept: they would fill the memory."""
+
+    def __init__(self, model: Model) -> None:
+        self._xp: Any = model.ops.xp
+        self._ranks: list[Any] = []
+        self._n_ids = 0
+
+    def add(self, prediction: Prediction, targets: TargetBatch) -> None:
+        """Rank the predictions of a batch."""
+        logits: Any = prediction.vectors
+        self._n_ids = logits.shape[1]
+        own = self._xp.take_along_axis(logits, prediction.targets.rows, axis=1)
+        self._ranks.append((logits > own).sum(axis=1))
+
+    def finish(self) -> tuple[Any, dict[str, float]]:
+        """Return the ranks, from 0, and further scores."""
+        return self._xp.concatenate(self._ranks), {"dev_candidates": self._n_ids}
 
 
 def _score_other(model: Model, batches: list[list[Doc]]) -> float:
-    """Mean over the batches, by their words. PretrainCharacters and L2 sum over a batch, so that
-    their loss tells only among runs with batches of one size.
+    """Average the loss over the batches, weighted by their words.
+
+    PretrainCharacters and the L2 loss sum over a batch, so that their loss can be compared only
+    among runs with one batch size.
     """
     losses = words = 0.0
     for docs in batches:

@@ -16,8 +16,15 @@ from thinc.api import Adam, Model, fix_random_seed, get_current_ops, set_current
 from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
 from spacy_charlm.card import CARD_ATTR, read_card, read_weights
 from spacy_charlm.objectives import masking as masking_module
-from spacy_charlm.objectives.lmao import create_lmao_v1
-from spacy_charlm.objectives.losses import ContrastiveLoss, CosineLoss, SquaredErrorLoss
+from spacy_charlm.objectives.heads import create_linear_head_v1, create_maxout_head_v1
+from spacy_charlm.objectives.lmao import ONE, create_lmao_v1
+from spacy_charlm.objectives.losses import (
+    ContrastiveLoss,
+    CosineLoss,
+    CrossEntropyLoss,
+    SampledSoftmaxLoss,
+    SquaredErrorLoss,
+)
 from spacy_charlm.objectives.masking import WordMasking
 from spacy_charlm.types import Mask, TargetBatch
 
@@ -27,7 +34,15 @@ VALUES = np.random.default_rng(5).normal(size=(len(WORDS), 3)).astype("float32")
 TEXTS = ["the cat saw a dog", "a dog slept", "the dog saw the cat", "the cat and the dog slept"]
 VOCAB = Vocab()
 DOCS = [Doc(VOCAB, words=text.split()) for text in TEXTS]
-LOSSES = [CosineLoss, SquaredErrorLoss, ContrastiveLoss]
+VECTOR_LOSSES = [CosineLoss, SquaredErrorLoss, ContrastiveLoss]
+
+
+def few_samples():
+    return SameSample(n_samples=10)
+
+
+ID_LOSSES = [CrossEntropyLoss, few_samples]
+LOSSES = [*VECTOR_LOSSES, *ID_LOSSES]
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +57,8 @@ def same_ops():
 class FakeTarget:
     """The word's own vector and, as a second part, that of the word after it."""
 
+    kind = "vectors"
+    unit = "token"
     nO = 3
 
     def __init__(self, nParts=1):
@@ -60,6 +77,24 @@ class FakeTarget:
             rows.extend(found[i : i + self.nParts] for i in range(len(doc)))
         array = np.array(rows, dtype="int32").reshape(len(rows), self.nParts)
         return TargetBatch(ops.asarray2f(VALUES), ops.asarray2i(array))
+
+
+class FakeIds(FakeTarget):
+    """The same words by id, in a vocabulary in which most ids never occur."""
+
+    kind = "ids"
+    nO = 30
+
+    def __call__(self, ops, docs):
+        return TargetBatch(None, super().__call__(ops, docs).rows)
+
+
+class SameSample(SampledSoftmaxLoss):
+    """The same draw at each call."""
+
+    def sample(self, ops, ids, nO):
+        self.restart(0)
+        return super().sample(ops, ids, nO)
 
 
 class SameMasking:
@@ -117,13 +152,18 @@ def make_stub(vectors):
     return Model("stub", forward, dims={"nO": 4}, attrs={"reads_masks": True, "gradient": None})
 
 
+def make_target(loss, nParts=1):
+    return FakeIds(nParts) if loss.kind == "ids" else FakeTarget(nParts)
+
+
+def make_head(hidden_size):
+    return create_maxout_head_v1(hidden_size, 2) if hidden_size else create_linear_head_v1()
+
+
 def make_model(tok2vec, *, target=None, loss=None, masking=None, hidden_size=6):
+    loss = loss or CosineLoss()
     create = create_lmao_v1(
-        target or FakeTarget(),
-        loss or CosineLoss(),
-        masking or WordMasking(),
-        hidden_size=hidden_size,
-        maxout_pieces=2,
+        target or make_target(loss), loss, make_head(hidden_size), masking or WordMasking()
     )
     tok2vec.initialize(X=DOCS)
     return create(VOCAB, tok2vec).initialize(X=DOCS)
@@ -158,11 +198,12 @@ def test_lmao_rows_that_do_not_count():
     tok2vec = make_stub(vectors)
     model = make_model(tok2vec, masking=GivenMasking(weights))
     head = model.get_ref("output_layer")
-    prediction, backprop = model.begin_update(docs)
+    predictions, backprop = model.begin_update(docs)
+    prediction = predictions[ONE]
     assert prediction.vectors.shape == (3, 3)
     assert_array_equal(prediction.weights, np.array([1, 0.5, 2], dtype="float32"))
     assert_allclose(prediction.vectors, head.predict(vectors[[0, 2, 4]]), rtol=1e-6)
-    value, gradient = model.attrs["loss"](model.ops, docs, prediction)
+    value, gradient = model.attrs["loss"](model.ops, docs, predictions)
     backprop(gradient)
     assert_array_equal(tok2vec.attrs["gradient"].any(axis=1), [True, False, True, False, True])
     goal = VALUES[[WORDS.index(word) for word in ("the", "cat", "a")]]
@@ -171,15 +212,16 @@ def test_lmao_rows_that_do_not_count():
     assert_allclose(value, np.average(1 - cosines, weights=[1, 0.5, 2]), rtol=1e-5)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_lmao_with_two_parts(loss):
+@pytest.mark.parametrize("loss", VECTOR_LOSSES)
+def test_lmao_with_two_targets_per_token(loss):
     """Each part counts for itself: of a Doc's last word only the first."""
     docs = [Doc(VOCAB, words=["the", "cat", "unknown"]), Doc(VOCAB, words=["dog"])]
     vectors = np.random.default_rng(0).normal(size=(4, 4)).astype("float32")
     tok2vec = make_stub(vectors)
     masking = GivenMasking([1.0, 2.0, 1.0, 0.5])
     model = make_model(tok2vec, target=FakeTarget(2), loss=loss(), masking=masking)
-    prediction, backprop = model.begin_update(docs)
+    predictions, backprop = model.begin_update(docs)
+    prediction = predictions[ONE]
     # the -> the, cat; cat -> cat; dog -> dog
     goals = prediction.targets.values[prediction.targets.rows[:, 0]]
     assert_array_equal(goals, VALUES[[WORDS.index(w) for w in "the cat cat dog".split()]])
@@ -188,13 +230,13 @@ def test_lmao_with_two_parts(loss):
     both = model.get_ref("output_layer").predict(vectors[[0, 1, 3]])
     assert_allclose(prediction.vectors[[0, 2, 3]], both[:, :3], rtol=1e-6)
     assert_allclose(prediction.vectors[1], both[0, 3:], rtol=1e-6)
-    value, gradient = model.attrs["loss"](model.ops, docs, prediction)
+    value, gradient = model.attrs["loss"](model.ops, docs, predictions)
     expected, _ = loss()(prediction.vectors, prediction.targets, prediction.weights)
     assert value == expected
     backprop(gradient)
     assert_array_equal(tok2vec.attrs["gradient"].any(axis=1), [True, True, False, True])
     weights = model.get_ref("output_layer").layers[-1].get_grad("b")
-    assert_allclose(weights[3:], gradient[1], rtol=1e-6)
+    assert_allclose(weights[3:], gradient[ONE][1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("nParts", [1, 2])
@@ -204,7 +246,7 @@ def test_lmao_gradient_check(loss, nParts, hidden_size, check_gradients):
     masking = SameMasking(rate=0.4, visible_weight=0.5, visible_share=0.8)
     model = make_model(
         make_ours(),
-        target=FakeTarget(nParts),
+        target=make_target(loss(), nParts),
         loss=loss(),
         masking=masking,
         hidden_size=hidden_size,
@@ -242,7 +284,7 @@ def test_lmao_runs_with_one_seed_are_equal():
 def test_lmao_visible_words_count():
     def n_rows(**settings):
         model = make_model(make_ours(), masking=WordMasking(rate=0.3, **settings))
-        return sum(len(model.predict(DOCS * 5).vectors) for _ in range(4)) / (20 * 19)
+        return sum(len(model.predict(DOCS * 5)[ONE].vectors) for _ in range(4)) / (20 * 19)
 
     assert n_rows() == 1
     assert n_rows(visible_weight=0.0) == n_rows(visible_share=0.0) < 0.45
@@ -274,8 +316,8 @@ def test_lmao_hides_words(make_tok2vec):
     model = make_model(
         make_tok2vec(), masking=WordMasking(rate=1.0, mask_share=1.0, random_share=0)
     )
-    one = model.predict([Doc(VOCAB, words=["the", "cat"])]).vectors
-    two = model.predict([Doc(VOCAB, words=["dog", "slept"])]).vectors
+    one = model.predict([Doc(VOCAB, words=["the", "cat"])])[ONE].vectors
+    two = model.predict([Doc(VOCAB, words=["dog", "slept"])])[ONE].vectors
     assert_array_equal(one, two)
 
 
@@ -293,17 +335,87 @@ def test_lmao_survives_batches_without_a_target(make_tok2vec, texts):
 
 def test_lmao_opens_its_target_when_it_is_built():
     target = FakeTarget()
-    create = create_lmao_v1(target, CosineLoss(), WordMasking())
+    create = create_lmao_v1(target, CosineLoss(), make_head(6), WordMasking())
     assert not hasattr(target, "opened")
     create(VOCAB, make_ours())
     assert target.opened is VOCAB
 
 
-@pytest.mark.parametrize("name", ["target", "loss", "masking"])
+@pytest.mark.parametrize("name", ["target", "loss", "head", "masking"])
 def test_lmao_names_a_part_that_is_no_block(name):
     parts = {"target": FakeTarget(), "loss": CosineLoss(), "masking": WordMasking()}
+    parts["head"] = make_head(6)
     with pytest.raises(ValueError, match=f"E304.*`{name}`.*'cosine'"):
         create_lmao_v1(**{**parts, name: "cosine"})
+
+
+@pytest.mark.parametrize(
+    "target, loss", [(FakeIds(), CosineLoss()), (FakeTarget(), CrossEntropyLoss())]
+)
+def test_lmao_refuses_a_loss_that_does_not_fit(target, loss):
+    with pytest.raises(ValueError, match="E309.*(CosineLoss|CrossEntropyLoss)"):
+        create_lmao_v1(target, loss, make_head(6), WordMasking())
+
+
+def test_lmao_refuses_an_unknown_unit():
+    target = FakeTarget()
+    target.unit = "page"
+    with pytest.raises(ValueError, match="E311.*'page'"):
+        create_lmao_v1(target, CosineLoss(), make_head(6), WordMasking())
+
+
+@pytest.mark.parametrize("sizes", [(-1, 3), (0, 3), (300, 0), (2.5, 3), (300, 1.5)])
+def test_lmao_names_sizes_of_a_head_that_are_wrong(sizes):
+    with pytest.raises(ValueError, match="E308"):
+        create_maxout_head_v1(*sizes)
+
+
+# Ids of words.
+
+
+@pytest.mark.parametrize("nParts", [1, 2])
+@pytest.mark.parametrize("hidden_size", [0, 6])
+def test_lmao_samples_the_softmax_without_bias(nParts, hidden_size):
+    """With all ids, and on average with some, it is the full softmax."""
+
+    def run(loss):
+        fix_random_seed(0)
+        model = make_model(
+            make_ours(),
+            target=FakeIds(nParts),
+            loss=loss,
+            masking=SameMasking(rate=0.3),
+            hidden_size=hidden_size,
+        )
+        predictions, backprop = model.begin_update(DOCS)
+        width = predictions[ONE].vectors.shape[1]
+        value, gradient = model.attrs["loss"](model.ops, DOCS, predictions)
+        backprop(gradient)
+        return width, value, [n.get_grad(name) for n in model.walk() for name in n.grad_names]
+
+    full_width, full, full_gradients = run(CrossEntropyLoss())
+    width, value, gradients = run(SampledSoftmaxLoss(n_samples=FakeIds.nO))
+    assert (full_width, full) == (FakeIds.nO, value) and width == FakeIds.nO
+    for one, other in zip(full_gradients, gradients, strict=True):
+        assert_array_equal(one, other)
+    found = [run(SampledSoftmaxLoss(n_samples=5, seed=seed)) for seed in range(60)]
+    assert {width for width, _, _ in found} == {len(WORDS) + 5}
+    values = [value for _, value, _ in found]
+    assert np.std(values) > 0
+    assert np.mean(values) == pytest.approx(full, abs=4 * np.std(values) / len(values) ** 0.5)
+
+
+def test_lmao_evaluates_ids_with_the_full_softmax():
+    model = make_model(make_ours(), loss=few_samples(), masking=SameMasking(rate=0.9))
+    prediction, batch = model.attrs["predict_hidden"](DOCS)
+    assert batch.values is None and prediction.vectors.shape[1] == FakeIds.nO
+    words = np.array([WORDS.index(token.text) for doc in DOCS for token in doc])
+    hidden = SameMasking(rate=0.9)(DOCS).hidden
+    assert_array_equal(prediction.targets.rows[:, 0], words[hidden])
+    value, _ = model.attrs["hidden_loss"](DOCS, prediction)
+    logits = prediction.vectors - np.log(np.exp(prediction.vectors).sum(1, keepdims=True))
+    expected = -logits[np.arange(len(logits)), prediction.targets.rows[:, 0]].mean()
+    assert value == pytest.approx(expected, rel=1e-5)
 
 
 # Numbers that are not finite.
@@ -362,7 +474,7 @@ def pretraining(tmp_path):
         **SMALL,
         "paths.raw_text": str(tmp_path / "text.jsonl"),
         "paths.target_vectors": str(tmp_path / "vectors.txt"),
-        "pretraining.objective.hidden_size": 8,
+        "pretraining.objective.head.hidden_size": 8,
         "pretraining.batcher.size": 19,
     }
     return load_config(CONFIGS / "pretrain" / "cosine.cfg", overrides=overrides)

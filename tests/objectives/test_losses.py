@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from spacy_charlm.objectives.losses import ContrastiveLoss, CosineLoss, SquaredErrorLoss
+from spacy_charlm.objectives.losses import (
+    ContrastiveLoss,
+    CosineLoss,
+    CrossEntropyLoss,
+    SampledSoftmaxLoss,
+    SquaredErrorLoss,
+)
 from spacy_charlm.types import TargetBatch
 
 LOSSES = [CosineLoss(), SquaredErrorLoss(), ContrastiveLoss(), ContrastiveLoss(temperature=1.0)]
@@ -67,6 +73,51 @@ def test_losses_keep_float32(loss):
     targets = TargetBatch(targets.values.astype("float32"), targets.rows)
     _, gradient = loss(predicted.astype("float32"), targets, weights.astype("float32"))
     assert gradient.dtype == np.float32
+
+
+ID_LOSSES = [CrossEntropyLoss(), SampledSoftmaxLoss()]
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("id_loss", ID_LOSSES)
+def test_id_losses_derivative_is_the_gradient(id_loss, batch):
+    words, weights = BATCHES[batch]
+    logits = RNG.normal(size=(len(words), 5))
+    targets = TargetBatch(None, np.array(words, dtype="int32").reshape(-1, 1))
+    kept = logits.copy()
+    value, gradient = id_loss(logits, targets, np.array(weights))
+    assert_array_equal(logits, kept)
+    assert_allclose(gradient, numeric(id_loss, logits, targets, np.array(weights)), atol=1e-8)
+    logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    right = -logs[np.arange(len(words)), words]
+    assert_allclose(value, np.average(right, weights=weights))
+
+
+def test_sampled_softmax_draws_others_that_stand_for_all(ops):
+    loss, ids = SampledSoftmaxLoss(n_samples=8, seed=3), ops.asarray1i([2, 5, 10])
+    found = loss.sample(ops, ids, 20)
+    drawn = ops.to_numpy(found.ids)
+    assert len(np.unique(drawn)) == len(drawn) == 11 and (np.sort(drawn) == drawn).all()
+    assert {2, 5, 10} < set(drawn.tolist()) <= set(range(20))
+    numbers = np.exp(ops.to_numpy(found.log_weights))
+    assert_allclose(numbers[np.isin(drawn, [2, 5, 10])], 1)
+    assert_allclose(numbers.sum(), 20, rtol=1e-5)  # each stands for some, together for all
+    assert loss.sample(ops, ids, 11) is None
+
+
+def test_sampled_softmax_draws_the_same_after_a_restart(ops):
+    loss, ids = SampledSoftmaxLoss(n_samples=8, seed=3), ops.asarray1i([2, 5, 10])
+
+    def draw(*key):
+        loss.restart(*key)
+        return loss.sample(ops, ids, 1000).ids.tolist()
+
+    assert draw(4, 1) == draw(4, 1) != draw(4, 2)
+
+
+def test_sampled_softmax_names_a_wrong_number():
+    with pytest.raises(ValueError, match="E310.*found 0"):
+        SampledSoftmaxLoss(n_samples=0)
 
 
 @pytest.mark.parametrize("pointwise", [CosineLoss(), SquaredErrorLoss()])

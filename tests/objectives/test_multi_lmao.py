@@ -8,10 +8,15 @@ from thinc.api import Adam, fix_random_seed
 
 from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
 from spacy_charlm.card import CARD_ATTR
-from spacy_charlm.objectives.lmao import create_lmao_v1
-from spacy_charlm.objectives.losses import ContrastiveLoss, CosineLoss, SquaredErrorLoss
+from spacy_charlm.objectives.heads import create_linear_head_v1, create_maxout_head_v1
+from spacy_charlm.objectives.lmao import create_lmao_v1, create_multi_lmao_v1
+from spacy_charlm.objectives.losses import (
+    ContrastiveLoss,
+    CosineLoss,
+    CrossEntropyLoss,
+    SquaredErrorLoss,
+)
 from spacy_charlm.objectives.masking import WordMasking
-from spacy_charlm.objectives.multi_lmao import create_multi_lmao_v1
 from spacy_charlm.targets.ngram_vectors import NgramVectors
 from spacy_charlm.types import TargetBatch
 
@@ -22,6 +27,8 @@ DOCS = [Doc(VOCAB, words=text.split()) for text in TEXTS]
 
 
 class Table:
+    kind = "vectors"
+    unit = "token"
     nParts = 1
 
     def __init__(self, nO=3):
@@ -40,6 +47,13 @@ class Table:
         return TargetBatch(ops.asarray2f(self.values), ops.asarray2i(rows))
 
 
+class Ids(Table):
+    kind = "ids"
+
+    def __call__(self, ops, docs):
+        return TargetBatch(None, super().__call__(ops, docs).rows)
+
+
 class SameMasking(WordMasking):
     """The same draw at each call."""
 
@@ -50,14 +64,29 @@ class SameMasking(WordMasking):
 
 def make_parts(**more):
     return {
-        "words": {"target": Table(3), "loss": CosineLoss(), "hidden_size": 5, **more},
+        "words": {
+            "target": Table(3),
+            "loss": CosineLoss(),
+            "head": create_maxout_head_v1(5),
+            **more,
+        },
         "near": {
             "target": NgramVectors(Table(2), [-1, 1]),
             "loss": SquaredErrorLoss(),
+            "head": create_linear_head_v1(),
             "weight": 0.25,
-            "hidden_size": 0,
         },
-        "far": {"target": Table(4), "loss": ContrastiveLoss(), "maxout_pieces": 2},
+        "far": {
+            "target": Table(4),
+            "loss": ContrastiveLoss(),
+            "head": create_maxout_head_v1(maxout_pieces=2),
+        },
+        "ids": {
+            "target": Ids(len(WORDS)),
+            "loss": CrossEntropyLoss(),
+            "head": create_linear_head_v1(),
+            "weight": 0.5,
+        },
     }
 
 
@@ -92,9 +121,7 @@ def test_multi_lmao_is_the_weighted_sum_of_its_parts():
     tok2vec, *heads = model.layers
     expected_value, sums = 0.0, {}
     for part, head in zip(make_parts().values(), heads):
-        settings = {"hidden_size": part.get("hidden_size", 300)}
-        settings["maxout_pieces"] = part.get("maxout_pieces", 3)
-        one = create_lmao_v1(part["target"], part["loss"], SameMasking(), **settings)
+        one = create_lmao_v1(part["target"], part["loss"], part["head"], SameMasking())
         one = one(VOCAB, make_tok2vec()).initialize(X=DOCS)
         one.layers[1].from_bytes(head.to_bytes())
         weight = part.get("weight", 1.0)
@@ -141,21 +168,22 @@ def test_multi_lmao_with_a_part_that_has_no_target_in_the_batch():
     model = make_model()
     docs = [Doc(VOCAB, words=["cat"])]
     predictions = model.predict(docs)
-    assert [len(p.vectors) for p in predictions.values()] == [1, 0, 1]
+    assert [len(p.vectors) for p in predictions.values()] == [1, 0, 1, 1]
     assert np.isfinite(update(model, docs, Adam(0.01)))
 
 
 def test_multi_lmao_evaluates_its_first_part():
     model = make_model(masking=SameMasking(rate=0.5))
     prediction, batch = model.attrs["predict_hidden"](DOCS)
-    one = create_lmao_v1(Table(3), CosineLoss(), SameMasking(rate=0.5), hidden_size=5)
+    head = create_maxout_head_v1(5)
+    one = create_lmao_v1(Table(3), CosineLoss(), head, SameMasking(rate=0.5))
     one = one(VOCAB, make_tok2vec()).initialize(X=DOCS)
     one.layers[1].from_bytes(model.layers[1].to_bytes())
     expected, _ = one.attrs["predict_hidden"](DOCS)
     assert_allclose(prediction.vectors, expected.vectors, rtol=1e-5)
     assert_array_equal(batch.values, Table(3).values)
-    found = model.attrs["loss"](model.ops, DOCS, prediction)[0]
-    assert found == pytest.approx(one.attrs["loss"](model.ops, DOCS, expected)[0])
+    found = model.attrs["hidden_loss"](DOCS, prediction)[0]
+    assert found == pytest.approx(one.attrs["hidden_loss"](DOCS, expected)[0])
 
 
 def test_multi_lmao_writes_every_target_on_the_card():
@@ -173,7 +201,7 @@ def test_multi_lmao_writes_every_target_on_the_card():
         ({"a": {"target": Table()}}, r"E306.*`parts.a`.*found \['target'\]"),
         ({"a": make_parts(wait=1)["words"]}, "E306.*wait"),
         ({"a": 3}, "E306.*found 3"),
-        ({"a": {"target": Table(), "loss": "cosine"}}, "E304.*`parts.a.loss`"),
+        ({"a": {**make_parts()["words"], "loss": "cosine"}}, "E304.*`parts.a.loss`"),
         ({"a": make_parts(weight=0)["words"]}, "E307.*`a`.*found 0"),
     ],
 )

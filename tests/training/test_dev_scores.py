@@ -30,7 +30,7 @@ def test_dev_scores_by_hand(queries, tiny, monkeypatch):
         candidates.update({row.tobytes(): row for row in targets.values})
         n_tokens += len(targets.rows)
         n_without += int((targets.rows[:, 0] < 0).sum())
-        losses += [model.attrs["loss"](model.ops, docs, prediction)[0]] * len(goal)
+        losses += [model.attrs["hidden_loss"](docs, prediction)[0]] * len(goal)
     table = np.array(list(candidates.values()))
 
     def cosine(a, b):
