@@ -1,1 +1,1 @@
-"""Typos as people make them; seeded."""
+"""Typos and hidden characters, drawn from seeded generators."""

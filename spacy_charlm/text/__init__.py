@@ -1,1 +1,1 @@
-"""Raw text in: formats, splitting, the corpus reader, tokenising ahead."""
+"""Raw text: file formats, splitting, the corpus reader, tokenising ahead."""

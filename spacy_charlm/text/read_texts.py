@@ -1,26 +1,29 @@
-"""Texts from files: one function per format, each error names the file and the line."""
+"""Read texts from files. There is one function per format; errors name the file and the line."""
 
 import codecs
 import gzip
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import IO, Any, NamedTuple, TypeAlias
 
 import srsly
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
+from ..card import name_damage
 from ..errors import Errors
 
 FORMATS = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".spacy")
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Words(NamedTuple):
-    """A text that came as words.
+    """A text that is split into words already.
 
-    words (list[str]): The words, none of them empty.
-    spaces (Optional[list[bool]]): Whether a space follows each word; None where unknown.
+    words (List[str]): The words, none of them empty.
+    spaces (Optional[List[bool]]): Whether a space follows each word; None if unknown.
     """
 
     words: list[str]
@@ -31,13 +34,13 @@ Text: TypeAlias = str | Words | Doc
 
 
 def list_files(path: Path) -> list[Path]:
-    """List the files to read, in the order in which they are read.
+    """List the text files at a path, in the order in which they are read.
 
-    path (Path): A file, or a folder that is searched with its subfolders. In a folder, names that
-        begin with a dot and files of other types are passed over.
-    RETURNS (list[Path]): The files, sorted by path.
-    RAISES (FileNotFoundError): If nothing is at the path.
-    RAISES (ValueError): If a file is of another type or a folder holds nothing to read.
+    path (Path): A file, or a folder that is searched recursively. In a folder, hidden files and
+        files of other formats are ignored.
+    RETURNS (List[Path]): The files, sorted by path.
+    RAISES (FileNotFoundError): If the path does not exist.
+    RAISES (ValueError): If the file has another format, or the folder has no file to read.
     """
     formats = ", ".join(FORMATS)
     if not path.exists():
@@ -59,21 +62,21 @@ def list_files(path: Path) -> list[Path]:
 
 
 def read_texts(path: Path, vocab: Vocab) -> Iterator[Text]:
-    """Read the texts of one file, blank ones too.
+    """Read the texts of one file, including blank ones.
 
-    .txt is one text a line, .jsonl one record a line with `text`, or with `tokens` and perhaps
-    `spaces` (`tokens` wins where both stand). Lines end with LF or CR LF and nowhere else; a byte
-    order mark at the beginning of the file is dropped. Both are streamed; a .spacy file is held in
-    memory while it is read.
+    A .txt file has one text per line. A .jsonl file has one record per line with `text`, or with
+    `tokens` and, optionally, `spaces`; `tokens` takes precedence over `text`. Lines end with LF or
+    CR LF only, and a byte order mark at the beginning of the file is dropped. Both formats are
+    streamed; the content of a .spacy file is held in memory.
 
-    path (Path): The file; its name tells the format.
-    vocab (Vocab): Where the strings of a .spacy file go.
-    YIELDS (str, Words or Doc): The texts, in the file's order.
-    RAISES (ValueError): If the file is damaged, not UTF-8, or has a record that is not valid.
+    path (Path): The file. The end of its name is the format.
+    vocab (Vocab): The vocab for the Docs of a .spacy file.
+    YIELDS (str, Words or Doc): The texts, in the order of the file.
+    RAISES (ValueError): If the file is damaged, not UTF-8, or has an invalid record.
     """
     name = path.name.lower()
     if name.endswith(".spacy"):
-        yield from _read_docs(path, vocab)
+        yield from read_docbin(path, vocab)
     elif name.endswith((".txt", ".txt.gz")):
         for _, line in read_lines(path):
             yield line
@@ -82,18 +85,44 @@ def read_texts(path: Path, vocab: Vocab) -> Iterator[Text]:
             yield _read_record(line, path, number) if line.strip() else ""
 
 
+def read_docbin(path: Path, vocab: Vocab) -> Iterator[Doc]:
+    """Read the Docs of a .spacy file.
+
+    path (Path): The file, as written by `DocBin.to_disk`.
+    vocab (Vocab): The vocab for the Docs.
+    YIELDS (Doc): The Docs, in the order of the file.
+    RAISES (ValueError): If the file is damaged or something else.
+    """
+    with name_damage(str(path), Errors.E110):
+        yield from DocBin().from_disk(path).get_docs(vocab)
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading bytes. A gzip file, whatever its name, is decompressed.
+
+    path (Path): The file.
+    YIELDS (IO[bytes]): The open file.
+    """
+    with path.open("rb") as file_:
+        if file_.peek(2)[:2] == GZIP_MAGIC:
+            with gzip.open(file_, "rb") as unzipped:
+                yield unzipped  # type: ignore[misc]
+        else:
+            yield file_
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Read the lines of a text file, gzipped if its name says so.
+    """Read the lines of a text file, which may be gzipped.
 
     path (Path): The file.
     YIELDS (Tuple[int, str]): The number of each line, from 1, and the line without its end.
     RAISES (ValueError): If the file is damaged or not UTF-8.
     """
     number = 0
-    is_gzip = path.name.lower().endswith(".gz")
     try:
-        with gzip.open(path, "rb") if is_gzip else path.open("rb") as file_:
-            # Bytes are split at LF only; a str would also be split at U+2028 and its like.
+        with open_bytes(path) as file_:
+            # Bytes are split at LF only; a str would also be split at characters such as U+2028.
             for number, raw in enumerate(file_, start=1):
                 if number == 1:
                     raw = raw.removeprefix(codecs.BOM_UTF8)
@@ -108,13 +137,13 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def read_json(line: str, path: Path, number: int) -> Any:
-    """Read a line as JSON.
+    """Parse a line as JSON.
 
     line (str): The line.
-    path (Path): The file and
-    number (int): the line's number in it, for the error.
-    RETURNS (Any): What it holds.
-    RAISES (ValueError): If it is not JSON.
+    path (Path): Its file, for the error.
+    number (int): Its number, for the error.
+    RETURNS (Any): The parsed value.
+    RAISES (ValueError): If the line is not JSON.
     """
     try:
         return srsly.json_loads(line)
@@ -153,13 +182,5 @@ def _find_problem(record: Any) -> str | None:
     try:
         text.encode("utf8")
     except UnicodeEncodeError:
-        return "half of a surrogate pair, which is no character"
+        return "half of a surrogate pair, which is not a character"
     return None
-
-
-def _read_docs(path: Path, vocab: Vocab) -> Iterator[Doc]:
-    # What damaged bytes raise depends on where the damage is.
-    try:
-        yield from DocBin().from_disk(path).get_docs(vocab)
-    except (ValueError, KeyError, IndexError, TypeError, ZeroDivisionError) as err:
-        raise ValueError(Errors.E110.format(path=path, reason=err)) from err

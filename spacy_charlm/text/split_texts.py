@@ -1,4 +1,4 @@
-"""Docs of at most so many tokens from texts of any length, without losing a character."""
+"""Tokenise texts of any length and split them into Docs, without losing a character."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -12,8 +12,8 @@ from thinc.types import Ints2d
 
 from .read_texts import Text, Words
 
-# The tokenizer refuses texts above nlp.max_length, tries its rules again at every character of a
-# run without white space, and is quadratic on runs of marks that it strips one by one.
+# spaCy's tokenizer refuses texts above nlp.max_length. It applies its rules again at every
+# character of a run without white space, and takes quadratic time on a run of marks.
 MAX_BLOCK = 100_000
 MAX_RUN = 1_000
 MAX_MARKS = 32
@@ -25,8 +25,8 @@ _MARKS = re.compile(rf"[^\w\s]{{{MAX_MARKS}}}(?=[^\w\s])")
 _RUN = re.compile(r"\S+")
 
 
-class MakesDocs(Protocol):
-    """A pipeline, or what of it makes Docs."""
+class TextTokenizer(Protocol):
+    """A pipeline, or the tokenizer of one."""
 
     vocab: Any
     max_length: Any
@@ -36,41 +36,40 @@ class MakesDocs(Protocol):
         """Tokenise a text."""
 
 
-def make_pieces(nlp: MakesDocs, text: Text, max_length: int) -> Iterator[Doc]:
-    """Make the Docs of one text.
+def split_text(nlp: TextTokenizer, text: Text, max_length: int) -> Iterator[Doc]:
+    """Tokenise a text and split it into chunks.
 
-    nlp (Language | DocMaker): Whose tokenizer and vocab make the Docs.
-    text (str, Words or Doc): The text; it is not tokenised again if it has tokens.
-    max_length (int): Most tokens of a Doc; 0 for no limit.
-    YIELDS (Doc): The text, or its pieces in their order.
+    nlp (Language | BoundedTokenizer): The tokenizer and its vocab.
+    text (str, Words or Doc): The text. Words and Docs keep their tokens.
+    max_length (int): Most tokens of a chunk; 0 for no limit.
+    YIELDS (Doc): The chunks in their order; the whole text if it is short enough.
     """
     if isinstance(text, Words):
         text = Doc(nlp.vocab, words=text.words, spaces=text.spaces)
     if isinstance(text, Doc):
-        # Slower than make_doc, but keeps the annotations that a .spacy file may bring.
-        for start, end in _find_pieces(text, max_length):
-            whole = end - start == len(text)
-            piece = text if whole else text[start:end].as_doc()
-            piece.has_unknown_spaces = text.has_unknown_spaces
-            yield piece
+        # Slower than make_doc, but keeps the annotations of a .spacy file.
+        for start, end in _find_chunks(text, max_length):
+            is_whole = end - start == len(text)
+            chunk = text if is_whole else text[start:end].as_doc()
+            chunk.has_unknown_spaces = text.has_unknown_spaces
+            yield chunk
         return
     for block in _cut_blocks(text, min(MAX_BLOCK, max(1, nlp.max_length))):
         docs = [nlp.make_doc(part) for part in _cut_runs(block)]
         if len(docs) == 1 and (not max_length or len(docs[0]) <= max_length):
             yield docs[0]
             continue
-        # (nT, 3) each; without NORM "ca" would no longer be the "can" of "can't".
-        parts = [doc.to_array([ORTH, SPACY, NORM]) for doc in docs]
-        rows: Ints2d = parts[0] if len(parts) == 1 else numpy.vstack(parts)  # type: ignore[assignment]
-        doc = docs[0] if len(parts) == 1 else make_doc(nlp.vocab, rows)
-        for start, end in _find_pieces(doc, max_length):
+        # (nT, 3). Without NORM, the "ca" of "can't" would lose its norm "can".
+        rows: Any = numpy.vstack([doc.to_array([ORTH, SPACY, NORM]) for doc in docs])
+        doc = docs[0] if len(docs) == 1 else make_doc(nlp.vocab, rows)
+        for start, end in _find_chunks(doc, max_length):
             yield make_doc(nlp.vocab, rows[start:end])
 
 
 def make_doc(vocab: Vocab, rows: Ints2d) -> Doc:
-    """Make a Doc of tokens.
+    """Make a Doc from an array of tokens.
 
-    vocab (Vocab): Whose strings hold the words and norms.
+    vocab (Vocab): The vocab, whose strings include the words and norms.
     rows (Ints2d): ORTH, SPACY and NORM of each token, uint64 (nT, 3).
     RETURNS (Doc): The Doc.
     """
@@ -79,12 +78,12 @@ def make_doc(vocab: Vocab, rows: Ints2d) -> Doc:
 
 
 def find_end(doc: Doc, start: int, max_length: int) -> int:
-    """Find where the piece of a Doc that begins at a token should end.
+    """Find the end of a chunk: the last sentence end or line break in its second half.
 
     doc (Doc): The Doc, with more than `max_length` tokens from `start` on.
-    start (int): The first token of the piece.
-    max_length (int): Most tokens of the piece; it gets more than half of them.
-    RETURNS (int): The token after the piece's last one.
+    start (int): Index of the first token of the chunk.
+    max_length (int): Most tokens of the chunk, which gets more than half as many.
+    RETURNS (int): Index of the token after the chunk; `start + max_length` if no sentence ends.
     """
     limit = start + max_length
     for end in range(limit, start + max_length // 2, -1):
@@ -95,7 +94,7 @@ def find_end(doc: Doc, start: int, max_length: int) -> int:
             if not doc[end - 1].whitespace_:
                 continue
         i = end - 1
-        # A quotation mark that stands free opens the next sentence.
+        # A quotation mark between two spaces opens the next sentence.
         while i > start and doc[i].text in CLOSERS and not doc[i - 1].whitespace_:
             i -= 1
         if ENDERS.issuperset(doc[i].text):
@@ -103,7 +102,7 @@ def find_end(doc: Doc, start: int, max_length: int) -> int:
     return limit
 
 
-def _find_pieces(doc: Doc, max_length: int) -> Iterator[tuple[int, int]]:
+def _find_chunks(doc: Doc, max_length: int) -> Iterator[tuple[int, int]]:
     start = 0
     while max_length and len(doc) - start > max_length:
         end = find_end(doc, start, max_length)
@@ -123,7 +122,7 @@ def _cut_blocks(text: str, size: int) -> Iterator[str]:
 
 
 def _cut_runs(text: str) -> list[str]:
-    # Jumping from space to space is twice as fast here as str.split or a regular expression.
+    # Jumping from space to space is twice as fast as str.split or a regular expression.
     start = 0
     while len(text) - start > MAX_MARKS:
         start = text.rfind(" ", start, start + MAX_MARKS + 1) + 1
@@ -131,7 +130,7 @@ def _cut_runs(text: str) -> list[str]:
             break
     else:
         return [text]
-    # For `re` the underscore is a letter, for the tokenizer a mark.
+    # The underscore is a letter for `re`, but a mark for the tokenizer.
     cuts = [match.end() for match in _MARKS.finditer(text.replace("_", "-"))]
     parts = []
     for start, end in zip([0, *cuts], [*cuts, len(text)]):

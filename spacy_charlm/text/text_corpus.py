@@ -1,9 +1,9 @@
-"""A corpus reader for raw text, for [corpora.pretrain]."""
+"""Read raw text as Docs."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,15 @@ from wasabi import msg
 
 from ..errors import Errors
 from .read_texts import Text, list_files, read_texts
-from .split_texts import MakesDocs, make_pieces
+from .split_texts import TextTokenizer, split_text
 
 
 def read_docs(nlp: Language, corpus: Any) -> Iterator[Doc]:
-    """Read a corpus as Docs: readers of spaCy give Examples.
+    """Read the Docs of any corpus.
 
     nlp (Language): The pipeline.
-    corpus (Callable): A reader of [corpora].
-    YIELDS (Doc): The Docs.
+    corpus (Callable[[Language], Iterable[Doc | Example]]): A reader of [corpora].
+    YIELDS (Doc): The Docs; of Examples the references.
     """
     for item in corpus(nlp):
         yield item.reference if isinstance(item, Example) else item
@@ -32,14 +32,14 @@ def read_docs(nlp: Language, corpus: Any) -> Iterator[Doc]:
 
 @dataclass
 class Counts:
-    """What one pass over a corpus has met so far.
+    """Counts of one pass over a corpus, up to now.
 
-    texts (int): Texts that were used.
+    texts (int): Texts that were not skipped.
     words (int): Their tokens.
-    docs (int): The Docs that were made of them.
-    split (int): How many of the texts became more than one Doc.
-    blank (int): Skipped lines and records with nothing but white space.
-    short (int): Skipped texts with fewer than `min_length` tokens.
+    docs (int): Their Docs.
+    split (int): How many of them were split into several Docs.
+    blank (int): Texts that were skipped because they have nothing but white space.
+    short (int): Texts that were skipped because they have fewer than `min_length` tokens.
     """
 
     texts: int = 0
@@ -57,64 +57,31 @@ class Counts:
         )
 
 
-def create_text_corpus_v1(
-    path: str | Path | None,
-    min_length: int = 0,
-    max_length: int = 500,
-    limit: int = 0,
-    shuffle: bool = False,
-    seed: int = 0,
-    buffer_size: int = 10_000,
-) -> Callable[[Language], Iterable[Doc]]:
-    """Create a reader of raw text for `spacy pretrain`.
-
-    The settings are those of TextCorpus.
-
-    path (Optional[Path]): A .txt, .jsonl, .txt.gz, .jsonl.gz or .spacy file, or a folder of these.
-    min_length (int): Fewest tokens of a text; shorter ones are skipped. 0 recommended.
-    max_length (int): Most tokens of a Doc; longer texts are split. 0 for no limit; 100 to 500.
-    limit (int): Number of texts to read, before splitting. 0 for all.
-    shuffle (bool): Whether to mix the texts, in another order in each pass.
-    seed (int): Seed of the order.
-    buffer_size (int): Number of texts to mix at a time, 10,000 recommended.
-    RETURNS (Callable[[Language], Iterable[Doc]]): The reader.
-    RAISES (ValueError): If a setting is out of range.
-    """
-    return TextCorpus(
-        path,
-        min_length=min_length,
-        max_length=max_length,
-        limit=limit,
-        shuffle=shuffle,
-        seed=seed,
-        buffer_size=buffer_size,
-    )
-
-
 class TextCorpus:
-    """Read texts, cut the long ones, and say at the end of each pass what was met.
+    """A reader of raw text for [corpora.pretrain] that splits long texts and counts.
 
-    Every character of a text that is not skipped is in one of its Docs: the Docs' `text`, joined
-    without anything between them, is the text. (Words without `spaces` are followed by a space
-    each, as in any Doc.) A text is split after the last sentence end or line break in the second
-    half of what fits into a Doc, and at the limit where there is none.
+    Nothing is lost: joined without separator, the `text` of the Docs of a text is that text. (Words
+    without `spaces` are followed by one space each, as in any Doc.) Long texts are split after the
+    last sentence end or line break in the second half of a Doc, or at `max_length` if there is
+    none. Each pass ends with a line of counts.
 
-    Two cuts come before the tokenizer. A text above 100,000 characters is cut into blocks, after
-    white space where there is some, and no Doc holds parts of two blocks. Inside a block, what has
-    no white space in it is cut every 1,000 characters, and marks (neither letter, digit nor white
-    space) every 32; there a token ends, but not a Doc. Words and .spacy files have their tokens
-    already and are not cut.
+    Two cuts are made before the tokenizer, which is slow on extreme texts. A text of more than
+    100,000 characters is cut into blocks, after white space if possible, and a Doc never crosses a
+    block. Within a block, a token ends after 1,000 characters without white space and after 32
+    marks in a row (neither letters, digits nor white space). Texts that are split into words
+    already and .spacy files are not cut.
 
-    Nothing is opened before the first pass, since `spacy train` creates this reader, too.
+    The constructor opens no file, because `spacy train` creates this reader as well.
 
     path (Optional[Path]): A .txt, .jsonl, .txt.gz, .jsonl.gz or .spacy file, or a folder of these.
-    min_length (int): Fewest tokens of a text; shorter ones are skipped and counted.
-    max_length (int): Most tokens of a Doc; longer texts are split. 0 for no limit; 100 to 500.
-    limit (int): Number of texts to read that are not blank, before splitting and mixing, so that
-        each pass has the same ones. 0 for all.
-    shuffle (bool): Whether to mix the texts, in another order in each pass.
-    seed (int): Seed of the order; with the number of the pass it tells the order.
-    buffer_size (int): Number of texts, not Docs, to mix at a time: what is held in memory.
+    min_length (int): Fewest tokens of a text. Shorter texts are skipped. 0 is recommended.
+    max_length (int): Most tokens of a Doc; longer texts are split. 0 for no limit. Recommended
+        values: 100 to 500.
+    limit (int): Number of texts to read that are not blank, before splitting and shuffling. Each
+        pass reads the same ones. 0 for all.
+    shuffle (bool): Whether to shuffle the texts, in another order in each pass.
+    seed (int): Seed of the order. Together with the number of the pass it determines the order.
+    buffer_size (int): Number of texts that are held in memory and shuffled. 10,000 is recommended.
     RAISES (ValueError): If a setting is out of range.
     """
 
@@ -150,10 +117,10 @@ class TextCorpus:
     def __call__(self, nlp: Language) -> Iterator[Doc]:
         """Read the texts once.
 
-        nlp (Language): The pipeline whose tokenizer and vocab make the Docs.
-        YIELDS (Doc): The Docs. The pieces of one text follow each other.
-        RAISES (ValueError): If a file cannot be read, or if no Doc comes out.
-        RAISES (FileNotFoundError): If nothing is at the path.
+        nlp (Language): The pipeline whose tokenizer is used.
+        YIELDS (Doc): The Docs. The chunks of a text follow each other.
+        RAISES (ValueError): If a file cannot be read, or all texts are skipped.
+        RAISES (FileNotFoundError): If the path does not exist.
         """
         self.counts = counts = Counts()
         texts = self.read(nlp.vocab, self.n_passes, counts)
@@ -166,38 +133,40 @@ class TextCorpus:
     def read(self, vocab: Vocab, n_pass: int, counts: Counts) -> Iterator[Text]:
         """Read the texts of a pass in its order, without tokenising them.
 
-        vocab (Vocab): Where the strings of .spacy files go.
-        n_pass (int): Number of the pass, from 0; with the seed it tells the order.
-        counts (Counts): Where blank texts are counted.
+        vocab (Vocab): The vocab for the Docs of .spacy files.
+        n_pass (int): Number of the pass, from 0.
+        counts (Counts): Counts the blank texts.
         YIELDS (str, Words or Doc): The texts that are not blank.
         RAISES (ValueError): If a file cannot be read.
-        RAISES (FileNotFoundError): If nothing is at the path.
+        RAISES (FileNotFoundError): If the path does not exist.
         """
         if self.path is None:
             raise ValueError(Errors.E101)
         rng = random.Random(f"{self.seed}, {n_pass}")
-        texts = _skip_blank(_read_files(list_files(self.path), vocab), counts)
+        texts = _read_files(list_files(self.path), vocab, counts)
         if self.limit:
             texts = islice(texts, self.limit)
         return shuffle_texts(texts, self.buffer_size, rng) if self.shuffle else texts
 
-    def make_docs(self, nlp: MakesDocs, texts: Iterable[Text], counts: Counts) -> Iterator[Doc]:
+    def make_docs(self, nlp: TextTokenizer, texts: Iterable[Text], counts: Counts) -> Iterator[Doc]:
         """Tokenise and split texts.
 
-        nlp (Language | DocMaker): Whose tokenizer and vocab make the Docs.
-        texts (Iterable[Text]): What `read` gave.
-        counts (Counts): Where they are counted.
-        YIELDS (Doc): The Docs. The pieces of one text follow each other.
+        nlp (Language | BoundedTokenizer): The tokenizer and its vocab.
+        texts (Iterable[Text]): The texts from `read`.
+        counts (Counts): Counts the texts and their Docs.
+        YIELDS (Doc): The Docs. The chunks of a text follow each other.
         """
         for text in texts:
-            yield from self._count_pieces(make_pieces(nlp, text, self.max_length), counts)
+            yield from self._count_chunks(split_text(nlp, text, self.max_length), counts)
 
-    def _count_pieces(self, pieces: Iterator[Doc], counts: Counts) -> Iterator[Doc]:
+    def _count_chunks(self, chunks: Iterator[Doc], counts: Counts) -> Iterator[Doc]:
+        # Chunks are held back only until it is known whether to skip the text and whether it is
+        # split, so that a long text is not in memory as a whole.
         held: list[Doc] = []
         n_words = 0
-        for piece in pieces:
-            held.append(piece)
-            n_words += len(piece)
+        for chunk in chunks:
+            held.append(chunk)
+            n_words += len(chunk)
             if len(held) > 1 and n_words >= self.min_length:
                 break
         if n_words < self.min_length:
@@ -205,19 +174,18 @@ class TextCorpus:
             return
         counts.texts += 1
         counts.split += len(held) > 1
-        for docs in (held, pieces):
-            for doc in docs:
-                counts.docs += 1
-                counts.words += len(doc)
-                yield doc
+        for doc in chain(held, chunks):
+            counts.docs += 1
+            counts.words += len(doc)
+            yield doc
 
 
 def shuffle_texts(texts: Iterable[Text], size: int, rng: random.Random) -> Iterator[Text]:
-    """Mix a stream through a buffer: each new text takes the place of a random one, which leaves.
+    """Shuffle a stream with a buffer. Each new text replaces a random one, which is yielded.
 
     texts (Iterable[Text]): The stream.
-    size (int): Number of texts that the buffer holds.
-    rng (random.Random): Where the order comes from.
+    size (int): Number of texts in the buffer.
+    rng (random.Random): The generator.
     YIELDS (Text): The same texts in another order.
     """
     buffer: list[Text] = []
@@ -232,20 +200,15 @@ def shuffle_texts(texts: Iterable[Text], size: int, rng: random.Random) -> Itera
     yield from buffer
 
 
-def _read_files(paths: list[Path], vocab: Vocab) -> Iterator[Text]:
-    for path in paths:
-        yield from read_texts(path, vocab)
-
-
 def get_characters(text: Text) -> str:
-    """Get the characters of a text, without the spaces between words that came as words."""
+    """Get the characters of a text; of Words without the spaces between them."""
     if isinstance(text, str):
         return text
     return text.text if isinstance(text, Doc) else "".join(text.words)
 
 
-def _skip_blank(texts: Iterable[Text], counts: Counts) -> Iterator[Text]:
-    for text in texts:
+def _read_files(paths: list[Path], vocab: Vocab, counts: Counts) -> Iterator[Text]:
+    for text in chain.from_iterable(read_texts(path, vocab) for path in paths):
         characters = get_characters(text)
         if not characters or characters.isspace():
             counts.blank += 1

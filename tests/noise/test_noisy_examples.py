@@ -1,3 +1,5 @@
+import logging
+
 import numpy as np
 import pytest
 import spacy
@@ -7,7 +9,12 @@ from spacy.tokens import Doc, Span, SpanGroup, Token
 from spacy.training import Corpus, Example
 from spacy.vocab import Vocab
 
-from spacy_charlm.noise.noisy_examples import copy_labels, drop_misfits, make_noisy_example
+from spacy_charlm.noise.noisy_examples import (
+    copy_labels,
+    create_typo_augmenter_v1,
+    drop_misaligned_spans,
+    make_noisy_example,
+)
 from spacy_charlm.noise.typos import COMMON_KINDS, SPACE_KINDS, Typos
 
 NLP = spacy.blank("en")
@@ -89,18 +96,18 @@ def labels(doc):
 @settings(max_examples=60, deadline=None)
 @given(doc=docs(), kinds=st.sampled_from([COMMON_KINDS, SPACE_KINDS, ["drop", *SPACE_KINDS]]))
 def test_noisy_examples_keep_their_labels(doc, kinds):
-    """Whatever the kinds: an entity that the text still has stays, with all else."""
+    """For any kinds of typos, labels stay, and so do entities that the text still has."""
     before = doc.to_json()
     nlp = spacy.blank("en", vocab=doc.vocab)
     example = Example(nlp.make_doc(doc.text), doc)
-    noisy, counts = make_noisy_example(nlp, example, Typos(0.7, kinds), R(0), give_up=False)
-    assert doc.to_json() == before and counts.given_up == 0
+    noisy, counts = make_noisy_example(nlp, example, Typos(0.7, kinds), R(0), drop_spans=False)
+    assert doc.to_json() == before and counts.dropped == 0
     assert labels(noisy.reference) == labels(doc)
     assert all(new.text == old.text for new, old in zip(noisy.reference, doc) if old.is_space)
     assert squeeze(noisy.text) == squeeze(noisy.reference.text)
     n_changed = sum(new.text != old.text for new, old in zip(noisy.reference, doc))
     assert n_changed <= counts.edited <= counts.words <= len(doc)
-    # With entities given up, NER can be trained on what is left.
+    # Without the dropped entities, NER can be trained on the remaining ones.
     trained, _ = make_noisy_example(nlp, example, Typos(0.7, kinds), R(0))
     assert len(trained.get_aligned_ner()) == len(trained.predicted)
     assert len(trained.get_aligned_spans_y2x(trained.reference.ents)) == len(trained.reference.ents)
@@ -114,41 +121,41 @@ def test_an_entity_keeps_its_characters():
         assert squeeze(noisy.predicted.text) == squeeze(TEXT)
         kept = {squeeze(ent.text): ent.label_ for ent in noisy.reference.ents}
         assert kept == {squeeze(one.text): one.label_ for one in noisy.reference.spans["some"]}
-        assert 2 * len(kept) + counts.given_up == 6
+        assert 2 * len(kept) + counts.dropped == 6
         assert kept.items() <= {"AnnaSmith": "PER", "Leeds": "LOC", "NewYork": "LOC"}.items()
         assert noisy.reference.cats == {"news": 1.0}
-        # What is kept is found among the tokens of the text, with the same characters.
+        # The entities that are kept align with tokens of the text with the same characters.
         aligned = noisy.get_aligned_spans_y2x(noisy.reference.ents)
         assert {squeeze(span.text): span.label_ for span in aligned} == kept
         n_kept += len(kept)
-        n_dropped += counts.given_up
+        n_dropped += counts.dropped
     assert n_kept > 50 and n_dropped > 10
 
 
-def test_a_given_up_entity_is_not_annotated():
+def test_a_dropped_entity_is_not_annotated():
     example = make_example("in Leeds now", [("Leeds", "LOC")])
     doc = example.reference
-    assert drop_misfits(doc, NLP.make_doc("inLeeds now")) == 2
+    assert drop_misaligned_spans(doc, NLP.make_doc("inLeeds now")) == 2
     assert not doc.ents and not doc.spans["some"]
     assert [token.ent_iob for token in doc] == [2, 0, 2]
     doc = make_example("in Leeds now", [("Leeds", "LOC")]).reference
-    assert drop_misfits(doc, NLP.make_doc("in Le eds now")) == 0
+    assert drop_misaligned_spans(doc, NLP.make_doc("in Le eds now")) == 0
     assert [ent.text for ent in doc.ents] == ["Leeds"]
 
 
-def test_an_entity_is_given_up_where_a_typo_moves_the_tokens():
+def test_an_entity_is_dropped_where_a_typo_moves_the_tokens():
     """The text "Rock's" has two tokens; without the apostrophe it has one."""
     example = make_example("Rock's hits", [("Rock", "ORG")])
     found = set()
     for i in range(30):
         noisy, counts = make_noisy_example(NLP, example, Typos(1.0, ["drop"]), R(i))
-        found.add((len(noisy.predicted), len(noisy.reference.ents), counts.given_up))
-    assert {(n_ents, given_up) for n, n_ents, given_up in found if n == 2} == {(0, 2)}
-    assert {(n_ents, given_up) for n, n_ents, given_up in found if n == 3} == {(1, 0)}
+        found.add((len(noisy.predicted), len(noisy.reference.ents), counts.dropped))
+    assert {(n_ents, dropped) for n, n_ents, dropped in found if n == 2} == {(0, 2)}
+    assert {(n_ents, dropped) for n, n_ents, dropped in found if n == 3} == {(1, 0)}
 
 
 def test_given_tokens_stay(tmp_path):
-    """Those of a corpus with `gold_preproc`, and of Docs that know no spaces."""
+    """Tokens of a corpus with `gold_preproc`, and of Docs with unknown spaces."""
     words = ["in", "Le-eds", "can", "not", "now"]
     doc = Doc(NLP.vocab, words=words, tags=list("ABCDE"))
     assert doc.has_unknown_spaces
@@ -183,3 +190,67 @@ def test_noisy_examples_of_little(text):
     example = Example(NLP.make_doc(text), doc)
     noisy, counts = make_noisy_example(NLP, example, Typos(1.0, SPACE_KINDS), R(0))
     assert noisy.text == text and counts.edited == 0
+
+
+# The augmenter.
+
+
+def make_augmenter(level=1.0, keep_clean=True, seed=0, **settings):
+    return create_typo_augmenter_v1(Typos(**settings), level, keep_clean, seed)
+
+
+def make_place(text="London is a wonderful place for spelling mistakes, they say."):
+    doc = NLP.make_doc(text)
+    doc.set_ents([Span(doc, 0, 1, label="PLACE")])
+    return Example(NLP.make_doc(text), doc)
+
+
+def test_typo_augmenter_gives_clean_and_noisy_texts():
+    example = make_place()
+    clean, noisy = make_augmenter(rate=0.5, seed=1)(NLP, example)
+    assert clean is example
+    assert noisy.text != example.text and len(noisy.reference.ents) == 1
+    assert list(make_augmenter(level=0.0)(NLP, example)) == [example]
+    assert len(list(make_augmenter(keep_clean=False)(NLP, example))) == 1
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.8, 1.0])
+def test_typo_augmenter_keeps_its_rate_exactly(rate):
+    augment = make_augmenter(rate=rate, kinds=["repeat"], keep_clean=False)
+    example = make_place("letter " * 1000)
+    shares = [
+        sum(token.text != "letter" for token in next(augment(NLP, example)).reference) / 1000
+        for _ in range(200)
+    ]
+    # The rate of each text is drawn evenly.
+    deviation = np.sqrt((min(rate, 1 - rate) ** 2 / 3 + 0.25 / 1000) / 200)
+    assert abs(np.mean(shares) - rate) < 4 * deviation
+
+
+def test_typo_augmenter_uses_misspellings(tmp_path):
+    path = tmp_path / "some.tsv"
+    path.write_text("\n".join(f"wrng{i}\tword{i}" for i in range(10)), encoding="utf8")
+    augment = make_augmenter(rate=1.0, misspellings=path, keep_clean=False)
+    example = make_place(" ".join(f"word{i}" for i in range(10)))
+    texts = [next(augment(NLP, example)).text for _ in range(20)]
+    assert any("wrng" in text for text in texts)
+
+
+def test_typo_augmenter_counts_entities_that_are_dropped(caplog):
+    """As a warning, because the log of spaCy does not show messages below that level."""
+    caplog.set_level(logging.WARNING, logger="spacy")
+    augment = make_augmenter(rate=1.0, kinds=["missing_space"], keep_clean=False)
+    for _ in range(12):
+        (noisy,) = augment(NLP, make_place("London is big"))
+        assert not noisy.reference.ents
+    found = [record.message for record in caplog.records]
+    assert [message.split()[2] for message in found] == ["1", "10"]
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [({"level": 5}, "E707.*5"), ({"kinds": []}, "E701"), ({"per": "text"}, "E705")],
+)
+def test_typo_augmenter_refuses_a_wrong_setting(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        make_augmenter(**wrong)

@@ -5,7 +5,7 @@ from spacy_charlm.noise.edits import KEYBOARDS, KINDS, neighbour_keys
 from spacy_charlm.noise.typos import COMMON_KINDS, SPACE_KINDS, Typos, read_misspellings
 
 WORDS = ["letter", "spelling", "Keyboard", "noise", "words", "hyphen-ated", "naïve", "xyz"]
-TOKENS = [*WORDS, "a", "привет", "1984", ",", "...", " ", "😀"]  # the last four are no words
+TOKENS = [*WORDS, "a", "привет", "1984", ",", "...", " ", "😀"]  # the last four are not words
 N_WORDS = 11
 LISTED = {word.lower(): [word[1:], word[:-1] + "y"] for word in WORDS}
 EDITS = {  # length before and after
@@ -20,6 +20,19 @@ EDITS = {  # length before and after
 }
 
 
+@pytest.fixture
+def write(tmp_path):
+    """Write a file of misspellings, {correct word: [misspelling, ...]}."""
+
+    def write(misspellings):
+        path = tmp_path / "misspellings.tsv"
+        lines = [f"{typed}\t{word}\n" for word, some in misspellings.items() for typed in some]
+        path.write_text("".join(lines), encoding="utf8")
+        return path
+
+    return write
+
+
 def run(words, seed=0, **settings):
     return Typos(**settings)(words, np.random.default_rng(seed))
 
@@ -29,17 +42,20 @@ def count_changed(words, found):
 
 
 def is_near(found, share, n):
-    """Whether a count is a binomial draw, to four standard deviations."""
+    """Check a binomial count to four standard deviations."""
     return abs(found - share * n) < 4 * np.sqrt(n * share * (1 - share))
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "natural"])
-def test_typos_keep_their_rate_exactly(kind):
-    """Over 100,000 words that can all take the edit."""
-    words = WORDS * (100_000 // len(WORDS))
+def test_typos_keep_their_rate_exactly(kind, write):
+    """Over about 100,000 words that can all take the edit."""
+    words, path = WORDS * (100_000 // len(WORDS)), write(LISTED)
     if kind == "lookalike":
         words = [word for word in words if set(word) & set("aceiopxy")]
-    found = run(words, rate=0.2, kinds=[kind], misspellings=LISTED)
+    if kind == "natural":
+        listed = read_misspellings(path)
+        words = [word for word in words if word.lower() in listed]
+    found = run(words, rate=0.2, kinds=[kind], misspellings=path)
     assert is_near(count_changed(words, found), 0.2, len(words))
 
 
@@ -52,7 +68,7 @@ def test_typos_of_spaces_keep_their_rate_exactly(kind):
 
 
 def test_typos_keep_their_rate_where_kinds_fit_some_words_only():
-    """One letter, Cyrillic and numbers cannot take each kind; what is no word takes none."""
+    """One letter, Cyrillic and numbers cannot take every kind; the last four tokens take none."""
     tokens = TOKENS * 10_000
     found = run(tokens, rate=0.3)
     assert is_near(count_changed(tokens, found), 0.3, N_WORDS * 10_000)
@@ -64,7 +80,7 @@ def test_typos_keep_their_rate_where_kinds_fit_some_words_only():
 
 
 def test_typos_per_character_keep_their_rate_exactly():
-    """Insertions can be counted, however many a word has."""
+    """Insertions are counted by the length of the words."""
     words = WORDS * 12_500
     found = run(words, rate=0.1, kinds=["insert"], per="character")
     n_chars = sum(map(len, words))
@@ -73,7 +89,7 @@ def test_typos_per_character_keep_their_rate_exactly():
 
 
 def test_typos_make_one_edit_in_each_word():
-    """Also where kinds within words and kinds of spaces are drawn from."""
+    """Also if kinds within words are mixed with kinds of spaces."""
     words = ["letter"] * 30_000
     typos = Typos(1.0, ["drop", *SPACE_KINDS])
     found, behind = typos.edit(words, [True] * len(words), np.random.default_rng(0))
@@ -84,7 +100,7 @@ def test_typos_make_one_edit_in_each_word():
     assert all(space or word == "letter" for word, space in zip(found, behind))
 
 
-def test_a_missing_space_is_that_behind_the_punctuation():
+def test_a_missing_space_is_the_one_after_the_punctuation():
     words, spaces = ["Hello", ",", "I", "ca", "n't", "!"], [False, True, True, False, True, False]
     found, behind = Typos(1.0, ["missing_space"]).edit(words, spaces, np.random.default_rng(0))
     assert found == words and not any(behind)
@@ -146,9 +162,9 @@ def test_typos_take_any_words(words, per, kinds):
     assert len(typos(words, np.random.default_rng(0))) == len(words)
 
 
-def test_typos_natural_ones_come_from_the_list_in_the_case_of_the_word():
-    listed = {"letter": ["leter", "lettre", "Letter"], "know": ["now", "knew"]}
-    settings = {"rate": 1.0, "kinds": ["natural"], "misspellings": listed}
+def test_typos_natural_ones_come_from_the_file_in_the_case_of_the_word(write):
+    path = write({"letter": ["leter", "lettre", "Letter"], "know": ["now", "knew"]})
+    settings = {"rate": 1.0, "kinds": ["natural"], "misspellings": path}
     found = run(["letter", "Letter", "LETTER", "other"] * 50, **settings)
     assert set(found) == {"leter", "lettre", "Leter", "Lettre", "LETER", "LETTRE", "other"}
     assert set(run(["know"] * 50, **settings, keep_first=True)) == {"knew"}
@@ -165,7 +181,7 @@ def test_typos_natural_ones_come_from_the_list_in_the_case_of_the_word():
         ({"per": "line"}, "E705.*word or character.*line"),
     ],
 )
-def test_typos_name_a_wrong_setting(wrong, message):
+def test_typos_refuse_a_wrong_setting(wrong, message):
     with pytest.raises(ValueError, match=message):
         Typos(**wrong)
 
@@ -178,14 +194,46 @@ def test_typos_at_another_rate():
         typos.at(-0.1)
 
 
-def test_misspellings_are_divided_by_word(tmp_path):
-    path = tmp_path / "some.tsv"
-    lines = [f"wrng{i}x{j}\tword{i}" for i in range(50) for j in range(2)]
-    path.write_text("\n".join(lines), encoding="utf8")
-    train = read_misspellings(path, share=0.8)
-    rest = read_misspellings(path, share=0.8, rest=True)
+def test_typos_read_their_file_at_the_first_use(write, tmp_path):
+    path = tmp_path / "misspellings.tsv"
+    typos = Typos(1.0, misspellings=path)
+    assert typos.kinds == [*COMMON_KINDS, "natural"]
+    with pytest.raises(FileNotFoundError, match="misspellings.tsv"):
+        typos(["letter"], np.random.default_rng(0))
+    write({"letter": ["leter"], "never": ["nevr"]})
+    assert Typos(1.0, ["natural"], misspellings=path)(["letter"], np.random.default_rng(0)) == [
+        "leter"
+    ]
+    # The copy at another rate does not read the file again.
+    other = typos.at(0.5)
+    path.unlink()
+    other(["letter"], np.random.default_rng(0))
+    other.at(0.1).load()
+
+
+def test_typos_held_out_come_from_the_other_words(write):
+    words = [f"word{i}" for i in range(50)]
+    path = write({word: [f"{word}x"] for word in words})
+    for held_out, n in ((False, 40), (True, 10)):
+        settings = {"kinds": ["natural"], "misspellings": path, "held_out": held_out}
+        found = run(words, rate=1.0, **settings)
+        assert count_changed(words, found) == n
+        listed = read_misspellings(path, held_out=held_out)
+        assert all((new != old) == (old in listed) for old, new in zip(words, found))
+
+
+def test_typos_need_misspellings_for_natural_ones(write):
+    path = write({"word": ["two words", " "]})
+    with pytest.raises(ValueError, match="E708.*misspellings.tsv"):
+        Typos(misspellings=path).load()
+    Typos(kinds=["drop"], misspellings=path).load()
+
+
+def test_misspellings_are_divided_by_word(write):
+    path = write({f"word{i}": [f"wrng{i}x{j}" for j in range(2)] for i in range(50)})
+    train, rest = read_misspellings(path), read_misspellings(path, held_out=True)
     assert (len(train), len(rest)) == (40, 10) and not set(train) & set(rest)
-    assert sorted(train | rest) == sorted(read_misspellings(path))
+    assert sorted(train | rest) == sorted(f"word{i}" for i in range(50))
     path.write_text("no tab", encoding="utf8")
     with pytest.raises(ValueError, match="E703.*line 1"):
         read_misspellings(path)

@@ -1,4 +1,5 @@
 import codecs
+import gc
 import gzip
 import json
 import zlib
@@ -58,7 +59,7 @@ def test_read_texts_streams(tmp_path):
         next(texts)
 
 
-def test_list_files_sorts_and_passes_over(tmp_path):
+def test_list_files_sorts_and_ignores_others(tmp_path):
     for name in ("b.txt", "a.jsonl.gz", "sub/c.spacy", "README.md", ".d.txt", ".e/f.txt", "g.gz"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -113,7 +114,9 @@ def test_read_texts_names_line_of_invalid_json(tmp_path, line):
 )
 def test_read_texts_names_line_of_bad_record(tmp_path, record, found):
     content = b'{"text": "fine"}\n' + json.dumps(record).encode()
-    with pytest.raises(ValueError, match=rf"E107.*a\.jsonl.*line 2, found {found}.*Valid lines"):
+    with pytest.raises(
+        ValueError, match=rf"E107.*a\.jsonl.*line 2, but found {found}.*Valid lines"
+    ):
         read(tmp_path / "a.jsonl", content)
 
 
@@ -128,7 +131,7 @@ def test_read_texts_names_byte_that_is_not_utf8(tmp_path, name):
 def test_read_texts_names_damaged_gzip(tmp_path):
     path = tmp_path / "a.txt.gz"
     whole = gzip.compress("".join(f"text {i**7}\n" for i in range(20_000)).encode())
-    path.write_bytes(b"text")
+    path.write_bytes(whole[:5])
     with pytest.raises(ValueError, match=r"E109.*a\.txt\.gz.*after line 0 "):
         read(path)
     path.write_bytes(whole[: len(whole) // 2])
@@ -137,6 +140,13 @@ def test_read_texts_names_damaged_gzip(tmp_path):
     path.write_bytes(whole[:500] + bytes(500) + whole[1000:])
     with pytest.raises(ValueError, match="E109"):
         read(path)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
+def test_read_texts_recognises_gzip_by_its_content(tmp_path, name):
+    for content in (b"text", gzip.compress(b"text")):
+        (tmp_path / name).write_bytes(content)
+        assert read(tmp_path / name) == ["text"]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +163,7 @@ def test_read_texts_names_damaged_gzip(tmp_path):
 def test_read_texts_names_damaged_spacy(tmp_path, content):
     with pytest.raises(ValueError, match=r"E110.*a\.spacy.*DocBin|E110.*DocBin.*a\.spacy"):
         read(tmp_path / "a.spacy", content)
+    assert gc.isenabled()
 
 
 def test_read_texts_names_spacy_without_its_strings(tmp_path):

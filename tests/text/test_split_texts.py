@@ -7,25 +7,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc
 
+from spacy_charlm.text import split_texts as module
 from spacy_charlm.text.read_texts import Words
-from spacy_charlm.text.split_texts import find_end, make_pieces
-from spacy_charlm.training import make_pieces as module
+from spacy_charlm.text.split_texts import find_end, split_text
 
 NLP = spacy.blank("en")
 
 
-def pieces_of(text, max_length=0):
-    return list(make_pieces(NLP, text, max_length))
+def chunks_of(text, max_length=0):
+    return list(split_text(NLP, text, max_length))
 
 
 def texts_of(text, max_length):
-    return [piece.text for piece in pieces_of(text, max_length)]
+    return [chunk.text for chunk in chunks_of(text, max_length)]
 
 
-def test_make_pieces_short_text_is_the_tokenizers_own():
-    (doc,) = pieces_of("I can't go.", 5)
+def test_split_text_short_text_is_the_tokenizers_own():
+    (doc,) = chunks_of("I can't go.", 5)
     assert [w.text for w in doc] == ["I", "ca", "n't", "go", "."]
-    assert len(pieces_of("I can't go.", 4)) == 2
+    assert len(chunks_of("I can't go.", 4)) == 2
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def test_make_pieces_short_text_is_the_tokenizers_own():
         ("Dr. Bb cc e.g. dd ee", ["Dr. Bb cc e.g. dd ", "ee"]),
     ],
 )
-def test_make_pieces_splits_at_sentence_ends(text, expected):
+def test_split_text_splits_at_sentence_ends(text, expected):
     assert texts_of(text, 5) == expected
 
 
-def test_make_pieces_leaves_marks_together():
+def test_split_text_leaves_marks_together():
     doc = NLP("a b c d ! ! ! e f")
     assert (
         find_end(Doc(NLP.vocab, ["a", "b", "c", "!", "!", "d"], [True] * 3 + [False] * 3), 0, 4)
@@ -57,53 +57,53 @@ def test_make_pieces_leaves_marks_together():
 
 
 @pytest.mark.parametrize("max_length", [1, 2, 3, 10])
-def test_make_pieces_keeps_max_length_and_words(max_length):
+def test_split_text_keeps_max_length_and_words(max_length):
     text = 'He can\'t. "No!" she said:  gonna\tgo... (U.S.) \n\n Hm?! ' * 5
-    whole, pieces = NLP.make_doc(text), pieces_of(text, max_length)
-    assert max(map(len, pieces)) <= max_length
-    assert min(map(len, pieces[:-1])) > max_length // 2
+    whole, chunks = NLP.make_doc(text), chunks_of(text, max_length)
+    assert max(map(len, chunks)) <= max_length
+    assert min(map(len, chunks[:-1])) > max_length // 2
     for attribute in ("text_with_ws", "norm", "norm_", "shape_"):
         expected = [getattr(token, attribute) for token in whole]
-        assert [getattr(token, attribute) for piece in pieces for token in piece] == expected
-    assert "can" in [token.norm_ for piece in pieces for token in piece]
+        assert [getattr(token, attribute) for chunk in chunks for token in chunk] == expected
+    assert "can" in [token.norm_ for chunk in chunks for token in chunk]
 
 
 @pytest.mark.parametrize("spaces", [None, [True, False, True, False, True]])
-def test_make_pieces_splits_words(spaces):
+def test_split_text_splits_words(spaces):
     words = Words(["a", "b.", "c\xa0d", "e", "."], spaces)
-    pieces = pieces_of(words, 2)
-    assert [[w.text for w in piece] for piece in pieces] == [["a", "b."], ["c\xa0d", "e"], ["."]]
-    assert [bool(w.whitespace_) for piece in pieces for w in piece] == (spaces or [True] * 5)
-    assert all(piece.has_unknown_spaces == (spaces is None) for piece in pieces)
+    chunks = chunks_of(words, 2)
+    assert [[w.text for w in chunk] for chunk in chunks] == [["a", "b."], ["c\xa0d", "e"], ["."]]
+    assert [bool(w.whitespace_) for chunk in chunks for w in chunk] == (spaces or [True] * 5)
+    assert all(chunk.has_unknown_spaces == (spaces is None) for chunk in chunks)
 
 
-def test_make_pieces_keeps_annotations():
+def test_split_text_keeps_annotations():
     doc = Doc(NLP.vocab, ["a", "b", "c", "d"], tags=list("wxyz"), ents=["O", "O", "B-X", "I-X"])
-    assert pieces_of(doc) == [doc]
-    first, second = pieces_of(doc, 2)
+    assert chunks_of(doc) == [doc]
+    first, second = chunks_of(doc, 2)
     assert [token.tag_ for token in [*first, *second]] == list("wxyz")
     assert not first.ents and [ent.text for ent in second.ents] == ["c d"]
 
 
-def test_make_pieces_cuts_blocks_after_white_space():
+def test_split_text_cuts_blocks_after_white_space():
     text = "word " * 30_000
-    pieces = pieces_of(text)
-    assert [len(piece.text) for piece in pieces] == [100_000, 50_000]
+    chunks = chunks_of(text)
+    assert [len(chunk.text) for chunk in chunks] == [100_000, 50_000]
     text = "x" + "word\n" * 30_000
-    assert "".join(piece.text for piece in pieces_of(text)) == text
-    assert [len(piece.text) for piece in pieces_of(text)] == [99_996, 50_005]
+    assert "".join(chunk.text for chunk in chunks_of(text)) == text
+    assert [len(chunk.text) for chunk in chunks_of(text)] == [99_996, 50_005]
 
 
-def test_make_pieces_respects_max_length_of_nlp(monkeypatch):
+def test_split_text_respects_max_length_of_nlp(monkeypatch):
     monkeypatch.setattr(NLP, "max_length", 7)
     assert texts_of("One two three four", 0) == ["One ", "two ", "three ", "four"]
     assert "".join(texts_of("x" * 50, 0)) == "x" * 50
 
 
-def test_make_pieces_cuts_runs_into_one_doc():
-    (doc,) = pieces_of(f"a {'x' * 2500} b")
+def test_split_text_cuts_runs_into_one_doc():
+    (doc,) = chunks_of(f"a {'x' * 2500} b")
     assert [len(token) for token in doc] == [1, 1000, 1000, 500, 1]
-    assert len(pieces_of("x" * 1000)[0]) == 1
+    assert len(chunks_of("x" * 1000)[0]) == 1
     assert doc.text == f"a {'x' * 2500} b"
 
 
@@ -125,14 +125,14 @@ def make_hard_texts():
 
 
 @pytest.mark.parametrize("name", make_hard_texts())
-def test_make_pieces_hard_texts_are_quick_and_whole(name):
+def test_split_text_hard_texts_are_quick_and_whole(name):
     text = make_hard_texts()[name]
     start = time.process_time()
-    pieces = pieces_of(text, 500)
+    chunks = chunks_of(text, 500)
     # Below 1.5 s on one core; the tokenizer alone needs 17 s for the emoji.
     assert time.process_time() - start < 4
-    assert "".join(piece.text for piece in pieces) == text
-    assert max(map(len, pieces)) <= 500
+    assert "".join(chunk.text for chunk in chunks) == text
+    assert max(map(len, chunks)) <= 500
 
 
 CHARACTERS = st.one_of(
@@ -142,23 +142,23 @@ CHARACTERS = st.one_of(
 
 @settings(deadline=None, max_examples=150)
 @given(text=st.text(CHARACTERS, min_size=1, max_size=200), max_length=st.integers(0, 20))
-def test_make_pieces_joined_are_the_text(text, max_length):
+def test_split_text_joined_are_the_text(text, max_length):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MAX_BLOCK", 50)
         patch.setattr(module, "MAX_RUN", 10)
-        pieces = pieces_of(text, max_length)
-    assert "".join(piece.text for piece in pieces) == text
-    assert all(0 < len(piece) <= (max_length or 50) for piece in pieces)
+        chunks = chunks_of(text, max_length)
+    assert "".join(chunk.text for chunk in chunks) == text
+    assert all(0 < len(chunk) <= (max_length or 50) for chunk in chunks)
 
 
 @pytest.mark.parametrize("before", ["", "a ", "a b\n", "word " * 20, "x" * 31 + " ", "a\t" * 40])
 @pytest.mark.parametrize("mark", ["-", "_", "🎉"])
-def test_make_pieces_cuts_marks_above_32_only(monkeypatch, before, mark):
+def test_split_text_cuts_marks_above_32_only(monkeypatch, before, mark):
     seen = []
     make_doc = NLP.make_doc
     monkeypatch.setattr(NLP, "make_doc", lambda text: seen.append(text) or make_doc(text))
     for n_marks, expected in ((32, 1), (33, 2), (65, 3)):
         seen.clear()
-        pieces_of(f"{before}{mark * n_marks} after")
+        chunks_of(f"{before}{mark * n_marks} after")
         assert len(seen) == expected
         assert all(mark * 33 not in part for part in seen)

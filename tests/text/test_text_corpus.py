@@ -6,7 +6,7 @@ import spacy
 from spacy.tokens import Doc, DocBin
 from spacy.util import registry
 
-from spacy_charlm.text.text_corpus import create_text_corpus_v1
+from spacy_charlm.text.text_corpus import TextCorpus
 
 NLP = spacy.blank("en")
 
@@ -25,7 +25,7 @@ def texts_of(corpus):
 
 
 def test_text_corpus_reads_everything_in_order(path):
-    corpus = create_text_corpus_v1(path)
+    corpus = TextCorpus(path)
     docs = list(corpus(NLP))
     assert all(isinstance(doc, Doc) and doc.vocab is NLP.vocab for doc in docs)
     assert [doc.text for doc in docs] == [f"text number {i}" for i in range(10)]
@@ -42,7 +42,7 @@ def test_text_corpus_reads_every_format_of_a_folder(tmp_path):
     (tmp_path / "d" / "e.jsonl.gz").write_bytes(gzip.compress(record))
     docs = [Doc(NLP.vocab, ["five"], [False]), Doc(NLP.vocab), Doc(NLP.vocab, [" "], [False])]
     DocBin(docs=docs).to_disk(tmp_path / "f.spacy")
-    corpus = create_text_corpus_v1(str(tmp_path))
+    corpus = TextCorpus(str(tmp_path))
     assert texts_of(corpus) == ["one", "two", "three ! ", "four", "two", "five"]
     assert corpus.counts.blank == 2
 
@@ -50,17 +50,17 @@ def test_text_corpus_reads_every_format_of_a_folder(tmp_path):
 def test_text_corpus_min_length_skips_and_counts(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("one\none two\none two three four\n")
-    corpus = create_text_corpus_v1(path, min_length=2)
+    corpus = TextCorpus(path, min_length=2)
     assert texts_of(corpus) == ["one two", "one two three four"]
     assert (corpus.counts.short, corpus.counts.texts, corpus.counts.words) == (1, 2, 6)
-    # What counts is the text, not the piece.
-    corpus = create_text_corpus_v1(path, min_length=3, max_length=1)
+    # The length is that of the text, not of the chunk.
+    corpus = TextCorpus(path, min_length=3, max_length=1)
     assert texts_of(corpus) == ["one ", "two ", "three ", "four"]
     assert (corpus.counts.short, corpus.counts.split, corpus.counts.docs) == (2, 1, 4)
 
 
 def test_text_corpus_max_length_splits_and_drops_nothing(path):
-    corpus = create_text_corpus_v1(path, max_length=2)
+    corpus = TextCorpus(path, max_length=2)
     docs = list(corpus(NLP))
     assert [len(doc) for doc in docs] == [2, 1] * 10
     assert "".join(doc.text for doc in docs[:2]) == "text number 0"
@@ -70,55 +70,55 @@ def test_text_corpus_max_length_splits_and_drops_nothing(path):
 def test_text_corpus_max_length_zero_never_splits(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("word . " * 1_000)
-    assert [len(doc) for doc in create_text_corpus_v1(path, max_length=0)(NLP)] == [2_000]
-    assert max(len(doc) for doc in create_text_corpus_v1(path)(NLP)) == 500
+    assert [len(doc) for doc in TextCorpus(path, max_length=0)(NLP)] == [2_000]
+    assert max(len(doc) for doc in TextCorpus(path)(NLP)) == 500
 
 
 def test_text_corpus_limit_counts_texts_before_splitting(path):
-    corpus = create_text_corpus_v1(path, limit=6, max_length=1)
+    corpus = TextCorpus(path, limit=6, max_length=1)
     assert len(texts_of(corpus)) == 18
     assert corpus.counts.texts == 6
-    # The rest is not opened.
+    # The lines after the limit are not decoded.
     path.write_bytes(b"one\ntwo\n\xff\n")
-    assert texts_of(create_text_corpus_v1(path, limit=2)) == ["one", "two"]
+    assert texts_of(TextCorpus(path, limit=2)) == ["one", "two"]
 
 
-def test_text_corpus_shuffle_mixes_each_pass_anew(path):
-    corpus = create_text_corpus_v1(path, shuffle=True)
-    plain = texts_of(create_text_corpus_v1(path))
+def test_text_corpus_shuffle_shuffles_each_pass_differently(path):
+    corpus = TextCorpus(path, shuffle=True)
+    plain = texts_of(TextCorpus(path))
     first, second = texts_of(corpus), texts_of(corpus)
     assert sorted(first) == sorted(second) == plain
     assert len({tuple(first), tuple(second), tuple(plain)}) == 3
-    again = create_text_corpus_v1(path, shuffle=True)
+    again = TextCorpus(path, shuffle=True)
     assert [texts_of(again), texts_of(again)] == [first, second]
 
 
 def test_text_corpus_seed_and_buffer_size_change_the_order(path):
-    plain = texts_of(create_text_corpus_v1(path))
+    plain = texts_of(TextCorpus(path))
     orders = [
-        texts_of(create_text_corpus_v1(path, shuffle=True, **settings))
+        texts_of(TextCorpus(path, shuffle=True, **settings))
         for settings in ({}, {"seed": 1}, {"buffer_size": 3})
     ]
     assert all(sorted(order) == plain for order in orders)
     assert len(set(map(tuple, orders))) == 3
-    assert texts_of(create_text_corpus_v1(path, shuffle=True, buffer_size=1)) == plain
-    # With a buffer of three, what comes first is one of the first three.
+    assert texts_of(TextCorpus(path, shuffle=True, buffer_size=1)) == plain
+    # With a buffer of three, the first text is one of the first three.
     assert orders[2][0] in plain[:3]
 
 
 def test_text_corpus_limit_and_shuffle_keep_to_the_same_texts(path):
-    corpus = create_text_corpus_v1(path, limit=4, shuffle=True)
+    corpus = TextCorpus(path, limit=4, shuffle=True)
     for _ in range(3):
         assert sorted(texts_of(corpus)) == [f"text number {i}" for i in range(4)]
 
 
-def test_text_corpus_keeps_pieces_together_when_shuffled(path):
-    texts = texts_of(create_text_corpus_v1(path, shuffle=True, max_length=2))
+def test_text_corpus_keeps_chunks_together_when_shuffled(path):
+    texts = texts_of(TextCorpus(path, shuffle=True, max_length=2))
     assert set(texts[::2]) == {"text number "}
 
 
-def test_text_corpus_says_what_it_met_once_a_pass(path, capsys):
-    corpus = create_text_corpus_v1(path, min_length=3, max_length=2)
+def test_text_corpus_shows_its_counts_once_a_pass(path, capsys):
+    corpus = TextCorpus(path, min_length=3, max_length=2)
     for _ in range(2):
         texts_of(corpus)
         output = " ".join(capsys.readouterr().out.split())
@@ -130,18 +130,18 @@ def test_text_corpus_says_what_it_met_once_a_pass(path, capsys):
 
 
 def test_text_corpus_reads_nothing_before_the_first_pass(tmp_path):
-    corpus = create_text_corpus_v1(tmp_path / "later.txt")
+    corpus = TextCorpus(tmp_path / "later.txt")
     (tmp_path / "later.txt").write_text("text")
     assert texts_of(corpus) == ["text"]
 
 
 def test_text_corpus_errors(tmp_path):
     with pytest.raises(ValueError, match=r"charlm E101.*--paths\.raw_text"):
-        list(create_text_corpus_v1(None)(NLP))
+        list(TextCorpus(None)(NLP))
     with pytest.raises(FileNotFoundError, match="charlm E102"):
-        list(create_text_corpus_v1(tmp_path / "nowhere.txt")(NLP))
+        list(TextCorpus(tmp_path / "nowhere.txt")(NLP))
     with pytest.raises(ValueError, match="charlm E103"):
-        list(create_text_corpus_v1(tmp_path)(NLP))
+        list(TextCorpus(tmp_path)(NLP))
 
 
 @pytest.mark.parametrize("content", ["", "\n", " \n\t\r\n\u2028\n"])
@@ -149,12 +149,12 @@ def test_text_corpus_empty_is_an_error(tmp_path, content):
     path = tmp_path / "text.txt"
     path.write_text(content)
     with pytest.raises(ValueError, match=r"charlm E105.*text\.txt.*0 texts"):
-        list(create_text_corpus_v1(path)(NLP))
+        list(TextCorpus(path)(NLP))
 
 
 def test_text_corpus_nothing_long_enough_is_an_error(path):
     with pytest.raises(ValueError, match=r"charlm E105.*12 skipped.*10 too short.*min_length"):
-        list(create_text_corpus_v1(path, min_length=4)(NLP))
+        list(TextCorpus(path, min_length=4)(NLP))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_text_corpus_nothing_long_enough_is_an_error(path):
 )
 def test_text_corpus_setting_out_of_range_is_an_error(path, name, value):
     with pytest.raises(ValueError, match=f"charlm E111.*{name}.*found {value}"):
-        create_text_corpus_v1(path, **{name: value})
+        TextCorpus(path, **{name: value})
 
 
 def test_text_corpus_resolves_from_config(path):
