@@ -1,4 +1,4 @@
-"""What a part costs by itself: arithmetic, its share of what the machine can do, memory."""
+"""Costs of a part alone: arithmetic, share of the speed of the machine, memory."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,11 +8,7 @@ from typing import Any
 
 import numpy as np
 import spacy
-from spacy.tokens import Doc
-from thinc.api import NumpyOps, get_current_ops, set_current_ops
-
-from ..machine import peak_megabytes, resident_megabytes
-from .benchmark_models import (
+from models import (
     build_embed,
     build_pipeline,
     build_update,
@@ -20,11 +16,19 @@ from .benchmark_models import (
     pipe_texts,
     train_embed,
 )
-from .paired_timing import measure_gemm, wait_for_gpu
+from spacy.tokens import Doc
+from thinc.api import NumpyOps, get_current_ops, set_current_ops
 
-LARGE = 2000  # rows and columns of the product that stands for what the machine can do
+from spacy_charlm.machine import (
+    measure_product,
+    peak_megabytes,
+    resident_megabytes,
+    wait_for_gpu,
+)
+
+LARGE = 2000  # rows and columns of the product that shows the speed of the machine
 N_REPEATS = 20
-# What is built, and of which parts: see `_build`.
+# Question, embed layer, and objective or component; see `_build`.
 CASES = (
     ("embed, training", "CharCNN", ""),
     ("embed, training", "MultiHashEmbed", ""),
@@ -41,15 +45,15 @@ CASES = (
 
 @dataclass(frozen=True)
 class Cost:
-    """What a part costs, measured in a process of its own, on NumPy's BLAS or on a GPU.
+    """The costs of a part, measured in a process of its own, with NumPy's BLAS or on a GPU.
 
-    question (str): What it does.
-    name (str): What it is.
-    words_per_second (float): The median of twenty runs, after one that does not count.
+    question (str): What the part does.
+    name (str): Name of the part.
+    words_per_second (float): Median of twenty runs after a warm-up run.
     flops_per_word (float): Floating-point operations of its matrix products.
-    share (float): Those per second, over what one large float32 product reaches in that process.
-    peak (float): The most memory that it held, over what there was before it was built, MB.
-    growth (float): MB more after twenty more runs over the same texts.
+    share (float): These operations per second, divided by the speed of one large float32 product.
+    peak (float): Peak memory above that before the part was built, MB.
+    growth (float): Memory that twenty more runs over the same texts add, MB.
     """
 
     question: str
@@ -61,19 +65,19 @@ class Cost:
     growth: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it, JSON-like."""
+        """Return the fields, ready for JSON."""
         return asdict(self)
 
 
 class CountingOps(NumpyOps):
-    """NumPy's arithmetic, whose matrix products are counted."""
+    """NumpyOps that count the operations of matrix products."""
 
     flops = 0.0
 
     def gemm(
         self, x: Any, y: Any, out: Any = None, trans1: bool = False, trans2: bool = False
     ) -> Any:
-        """Multiply, and count two operations for each product of two numbers."""
+        """Multiply, and count two operations per product of two numbers."""
         rows, inner = x.shape[::-1] if trans1 else x.shape
         self.flops += 2.0 * rows * inner * (y.shape[0] if trans2 else y.shape[1])
         return super().gemm(x, y, out=out, trans1=trans1, trans2=trans2)
@@ -82,11 +86,11 @@ class CountingOps(NumpyOps):
 def measure_costs(
     batches: Sequence[list[Doc]], show: Callable[[Cost], None], *, gpu: bool = False
 ) -> list[Cost]:
-    """Measure each of CASES, each in a process of its own.
+    """Measure all CASES, each in a process of its own.
 
-    batches (Sequence[List[Doc]]): Texts.
-    show (Callable[[Cost], None]): Called with each result as it comes.
-    gpu (bool): Whether to run on the GPU, whose memory is then counted.
+    batches (Sequence[List[Doc]]): The texts.
+    show (Callable[[Cost], None]): Called with each result.
+    gpu (bool): Whether to run on the GPU; then its memory is measured.
     RETURNS (List[Cost]): The results.
     """
     texts = [[doc.text for doc in batch if len(doc)] for batch in batches]
@@ -101,7 +105,7 @@ def measure_costs(
 def measure_cost(
     question: str, embed: str, part: str, texts: list[list[str]], gpu: bool = False
 ) -> Cost:
-    """Measure one of CASES in this process, which should be a fresh one."""
+    """Measure one of CASES in this process, which should be a new one."""
     ops = next(iter(make_backends(gpu=gpu).values()))
     set_current_ops(ops)
     nlp = spacy.blank("en")
@@ -119,9 +123,9 @@ def measure_cost(
     speed = words / float(np.median(times))
     growth = _megabytes(gpu) - held
     peak = (_megabytes(gpu) if gpu else peak_megabytes()) - before
-    # Last, since the allocator keeps what counting them takes.
+    # Counted last, because the allocator keeps the memory that this takes.
     flops = count_flops(question, embed, part, batches) / words
-    limit = measure_gemm(ops, LARGE, LARGE, LARGE) * 1e9
+    limit = measure_product(ops, LARGE, LARGE, LARGE) * 1e9
     name = f"{embed} + {part}" if question == "pretraining update" else embed
     return Cost(question, name, speed, flops, flops * speed / limit, peak, growth)
 
@@ -129,7 +133,7 @@ def measure_cost(
 def count_flops(question: str, embed: str, part: str, batches: Sequence[list[Doc]]) -> float:
     """Count the floating-point operations of the matrix products in a run over the batches.
 
-    In the second one, when the caches are full, as they are where the speed is measured.
+    They are counted in a second run, with full caches, as for the speed.
     """
     before = get_current_ops()
     ops = CountingOps(use_blis=False)
@@ -167,4 +171,4 @@ def _megabytes(gpu: bool) -> float:
         return resident_megabytes()
     import cupy
 
-    return cupy.get_default_memory_pool().total_bytes() / 1e6  # it keeps what it has had
+    return cupy.get_default_memory_pool().total_bytes() / 1e6  # the pool keeps freed memory

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Parity and timing on a machine with an NVIDIA card, in one command and some 8 minutes:
+# Compare the GPU with NumPy and measure the speed on a machine with an NVIDIA card. Takes about 8 minutes:
 #
 #     benchmarks/gpu.sh TEXT VECTORS [WHEELS]
 #
 # TEXT is raw text (.jsonl, .gz), VECTORS a folder of spaCy vectors for the whole command. CuPy must be installed.
-# Without a network WHEELS names a folder with the wheels of what the extra `test` needs; it is filled elsewhere by
+# Without a network, WHEELS is a folder with the wheels that the extra `test` needs, downloaded elsewhere with
 #     pip download -d WHEELS --only-binary=:all: --python-version 3.12 'spacy>=3.8.13,<3.9' 'pytest>=7.4' 'hypothesis>=6.80'
-# Results go to benchmarks/results/gpu.jsonl and gpu_whole_command.jsonl, the table is printed last.
+# Results are appended to gpu.jsonl and whole_command.jsonl in benchmarks/results. The table comes last.
 set -euo pipefail
 text=$(realpath "$1")
 vectors=$(realpath "$2")
@@ -31,4 +31,4 @@ echo "Parity with NumPy"
 echo "Whole commands, from raw text to weights"
 "$python" benchmarks/whole_command.py --text "$text" --vectors "$vectors" --texts 5000 --turns 3 --gpu-id 0
 echo "Parts, in turn"
-"$python" -m spacy charlm benchmark "$text" --gpu-id 0 --pairs 7 --batches 10 --output benchmarks/results/gpu.jsonl
+"$python" benchmarks/compare.py "$text" --gpu-id 0 --pairs 7 --batches 10 --output benchmarks/results/gpu.jsonl

@@ -1,15 +1,15 @@
-"""What grows with the corpus, the words, the batch and the target table, and what does not?
+"""Growth of time and memory with the corpus, the words, the batch and the target table.
 
 OPENBLAS_NUM_THREADS=1 python benchmarks/growth.py
 
 1. Resident memory and words/s after a hundredth, a tenth and all of a corpus in which every third
-   word is new, in `charlm pretrain` and in the loop of `spacy pretrain`.
-2. Words/s of an update as words get longer, from 1 to 1,000 characters.
-3. Words/s and the peak of memory of an update as batches grow.
-4. Words/s and memory as the target table grows, from 20,000 to 1,000,000 rows.
+   word is new, with `charlm pretrain` and with the loop of `spacy pretrain`.
+2. Words/s of an update for words of 1 to 1,000 characters.
+3. Words/s and memory of an update for batches of 300 to 10,000 words.
+4. Words/s and memory for target tables of 20,000 to 1,000,000 rows.
 
-Each row is a process of its own. The model is small in 1, where only the texts matter, and that of
-configs/pretrain/cosine.cfg elsewhere.
+Each row is measured in a process of its own. The model is that of configs/pretrain/cosine.cfg, but
+small in 1, where only the texts matter.
 """
 
 import tempfile
@@ -26,8 +26,7 @@ from spacy.training.pretrain import make_update
 from spacy.util import load_config
 from wasabi import msg
 
-from spacy_charlm.evaluation.paired_timing import describe_machine
-from spacy_charlm.machine import resident_megabytes
+from spacy_charlm.machine import describe_machine, resident_megabytes
 from spacy_charlm.training.worker import Worker
 
 ROOT = Path(__file__).parent.parent
@@ -37,9 +36,8 @@ SMALL = {
     "components.tok2vec.model.embed.width": 8,
     "components.tok2vec.model.embed.windows": [3],
     "components.tok2vec.model.embed.filters": [4],
-    "components.tok2vec.model.embed.rows": [100, 100],
+    "components.tok2vec.model.embed.rows": [100],
     "components.tok2vec.model.encode.depth": 1,
-    "pretraining.objective.hidden_size": 0,
 }
 COMMON = [f"w{i}" for i in range(200)]
 
@@ -48,7 +46,7 @@ def main(
     words: Annotated[int, typer.Option(help="Words of the corpus")] = 10_000_000,
     steps: Annotated[int, typer.Option(help="Updates of a row, in 2 to 4")] = 12,
 ) -> None:
-    """Measure, print four tables, and add lines to benchmarks/results."""
+    """Measure, print four tables, and append lines to a file in benchmarks/results."""
     show("corpus", measure_corpus, [(words, how) for how in LOOPS])
     show("length of words", measure_words, [(n, steps) for n in (1, 5, 10, 100, 1000)])
     show("words in a batch", measure_batches, [(n, steps) for n in (300, 1000, 3000, 10000)])
@@ -56,7 +54,7 @@ def main(
 
 
 def show(title: str, measure: Callable[..., dict[str, Any]], cases: list[tuple[Any, ...]]) -> None:
-    """Run each case in a process of its own, print a table, keep the lines."""
+    """Run each case in a process of its own, print a table, and append lines to the results."""
     rows = []
     for case in cases:
         with get_context("spawn").Pool(1) as pool:
@@ -71,8 +69,15 @@ def show(title: str, measure: Callable[..., dict[str, Any]], cases: list[tuple[A
     srsly.write_jsonl(RESULTS, [{**facts, **row} for row in rows], append=True)
 
 
-def make_worker(folder: Path, lines: Iterator[str], n_rows: int = 1000, **overrides: Any) -> Worker:
-    """Write a corpus and random target vectors, and build what `charlm pretrain` drives."""
+def make_worker(
+    folder: Path,
+    lines: Iterator[str],
+    n_rows: int = 1000,
+    *,
+    linear_head: bool = False,
+    **overrides: Any,
+) -> Worker:
+    """Write a corpus and random target vectors, and build a worker for them."""
     with (folder / "raw.txt").open("w", encoding="utf8") as file_:
         file_.writelines(f"{line}\n" for line in lines)
     rng = np.random.default_rng(0)
@@ -82,17 +87,21 @@ def make_worker(folder: Path, lines: Iterator[str], n_rows: int = 1000, **overri
             file_.write(f"w{i} {values}\n")
     paths = {"raw_text": folder / "raw.txt", "target_vectors": folder / "vectors.txt"}
     given = {f"paths.{name}": str(path) for name, path in paths.items()}
-    return Worker(load_config(CONFIG, overrides={**given, **overrides}, interpolate=False))
+    config = load_config(CONFIG, overrides={**given, **overrides}, interpolate=False)
+    if linear_head:
+        head = {"@architectures": "spacy-charlm.LinearHead.v1"}
+        config["pretraining"]["objective"]["head"] = head
+    return Worker(config)
 
 
 def new_words(n_words: int) -> Iterator[str]:
-    """Lines of a hundred words, every third of them never seen before."""
+    """Yield lines of a hundred words, of which every third is new."""
     for line in range(n_words // 100):
         yield " ".join(f"n{line}x{i}" if i % 3 == 0 else COMMON[i] for i in range(100))
 
 
 def run_charlm(worker: Worker) -> Iterator[int]:
-    """Run a pass as `charlm pretrain` does; yield the words of each update."""
+    """Train for one pass as `charlm pretrain` does; yield the number of words of each update."""
     step = 0
     worker.start_pass(0, 0)
     while (n_steps := worker.next_round()) >= 0:
@@ -102,10 +111,9 @@ def run_charlm(worker: Worker) -> Iterator[int]:
 
 
 def run_spacy(worker: Worker) -> Iterator[int]:
-    """Run a pass as `spacy pretrain` does, with the same model."""
-    learner = worker.learner
-    for batch in learner.batcher(learner.corpus(learner.nlp)):
-        make_update(learner.model, batch, learner.optimizer, learner.model.attrs["loss"])
+    """Train the same model for one pass as `spacy pretrain` does."""
+    for batch in worker.batcher(worker.corpus(worker.nlp)):
+        make_update(worker.model, batch, worker.optimizer, worker.model.attrs["loss"])
         yield sum(map(len, batch))
 
 
@@ -113,9 +121,9 @@ LOOPS = {"charlm pretrain": run_charlm, "spacy pretrain": run_spacy}
 
 
 def measure_corpus(n_words: int, how: str) -> dict[str, Any]:
-    """Memory in the course of a pass with new words all the time; medians, since it swings."""
+    """Measure memory in the course of a pass with new words; medians, because it fluctuates."""
     with tempfile.TemporaryDirectory() as folder:
-        worker = make_worker(Path(folder), new_words(n_words), **SMALL)
+        worker = make_worker(Path(folder), new_words(n_words), linear_head=True, **SMALL)
         words, megabytes, start = [0], [resident_megabytes()], time.perf_counter()
         for new in LOOPS[how](worker):
             words.append(words[-1] + new)
@@ -131,7 +139,7 @@ def measure_corpus(n_words: int, how: str) -> dict[str, Any]:
 
 
 def run_steps(worker: Worker, steps: int) -> dict[str, float]:
-    """Words per second and memory of some updates."""
+    """Measure words per second and memory of some updates."""
     worker.start_pass(0, 0)
     worker.next_round()
     worker.step(0, 0)
@@ -141,7 +149,7 @@ def run_steps(worker: Worker, steps: int) -> dict[str, float]:
 
 
 def measure_words(length: int, steps: int) -> dict[str, Any]:
-    """Speed at words of one length."""
+    """Measure the speed for words of one length."""
     rng = np.random.default_rng(0)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
     table = ["".join(rng.choice(letters, length)) for _ in range(3000)]
@@ -152,7 +160,7 @@ def measure_words(length: int, steps: int) -> dict[str, Any]:
 
 
 def measure_batches(size: int, steps: int) -> dict[str, Any]:
-    """Speed at batches of one size."""
+    """Measure the speed for batches of one size."""
     overrides = {"pretraining.batcher.size": size, "charlm.block_size": 10**9}
     with tempfile.TemporaryDirectory() as folder:
         worker = make_worker(Path(folder), new_words(size * (steps + 3)), **overrides)
@@ -160,7 +168,7 @@ def measure_batches(size: int, steps: int) -> dict[str, Any]:
 
 
 def measure_rows(n_rows: int, steps: int) -> dict[str, Any]:
-    """Speed with a table of so many target vectors."""
+    """Measure the speed for a table of so many target vectors."""
     with tempfile.TemporaryDirectory() as folder:
         worker = make_worker(
             Path(folder), new_words(4000 * (steps + 2)), n_rows, **{"charlm.block_size": 10**9}

@@ -1,4 +1,4 @@
-"""Our parts and spaCy's own, of one size, as a benchmark runs them against each other."""
+"""Our parts and spaCy's own parts of the same size, for the benchmarks."""
 
 import tempfile
 from collections import Counter
@@ -15,7 +15,7 @@ from spacy.util import load_config, load_model_from_config, registry
 from thinc.api import Config, CupyOps, Model, NumpyOps, Ops, fix_random_seed, set_dropout_rate
 
 WIDTH, DEPTH, HIDDEN_SIZE = 96, 4, 300
-N_TARGETS, TARGET_WIDTH = 20_000, 100  # target vectors are random: their values cost nothing
+N_TARGETS, TARGET_WIDTH = 20_000, 100  # random vectors: their values do not change the speed
 DROPOUT = 0.1
 EMBEDS: dict[str, dict[str, Any]] = {
     "CharCNN": {"@architectures": "spacy-charlm.CharCNN.v1", "width": WIDTH},
@@ -39,10 +39,13 @@ EMBEDS: dict[str, dict[str, Any]] = {
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "LMAO": {
         "@architectures": "spacy-charlm.LMAO.v1",
-        "hidden_size": HIDDEN_SIZE,
-        "maxout_pieces": 3,
         "target": {"@misc": "spacy-charlm.StaticVectors.v1"},
         "loss": {"@misc": "spacy-charlm.CosineLoss.v1"},
+        "head": {
+            "@architectures": "spacy-charlm.MaxoutHead.v1",
+            "hidden_size": HIDDEN_SIZE,
+            "maxout_pieces": 3,
+        },
         "masking": {"@misc": "spacy-charlm.WordMasking.v1"},
     },
     "PretrainVectors": {
@@ -62,14 +65,14 @@ LABELS = ("A", "B")
 
 
 def make_backends(*, gpu: bool) -> dict[str, Ops]:
-    """Make the backends on which everything is compared; ours first."""
+    """Make the backends of the comparisons. The first one is that of our configs."""
     if gpu:
         return {"GPU": CupyOps()}
     return {"NumPy's BLAS": NumpyOps(use_blis=False), "BLIS": NumpyOps(use_blis=True)}
 
 
 def build_embed(name: str, docs: Sequence[Doc]) -> Model:
-    """Build an embed layer of EMBEDS, initialised."""
+    """Build and initialise an embed layer of EMBEDS."""
     fix_random_seed(0)
     embed = registry.resolve({"embed": EMBEDS[name]})["embed"]
     embed.initialize(X=list(docs))
@@ -78,7 +81,7 @@ def build_embed(name: str, docs: Sequence[Doc]) -> Model:
 
 
 def train_embed(embed: Model) -> Callable[[list[Doc]], None]:
-    """Run an embed layer forward and backward."""
+    """Make a function that runs an embed layer forward and backward."""
 
     def run(docs: list[Doc]) -> None:
         Y, backprop = embed.begin_update(docs)
@@ -87,8 +90,8 @@ def train_embed(embed: Model) -> Callable[[list[Doc]], None]:
     return run
 
 
-def predict_anew(embed: Model) -> Callable[[list[Doc]], None]:
-    """Predict with an empty cache: a parameter changes before, as by an update."""
+def predict_uncached(embed: Model) -> Callable[[list[Doc]], None]:
+    """Make a function that predicts with an empty cache, because a parameter has changed."""
     node: Any = next(node for node in embed.walk() if node.has_param("b"))
 
     def run(docs: list[Doc]) -> None:
@@ -99,7 +102,7 @@ def predict_anew(embed: Model) -> Callable[[list[Doc]], None]:
 
 
 def build_update(embed: str, objective: str, docs: Sequence[Doc]) -> Callable[[list[Doc]], None]:
-    """Build the update of `spacy pretrain` with an embed layer and an objective."""
+    """Make a function that updates an embed layer and an objective, as `spacy pretrain` does."""
     fix_random_seed(0)
     config = _pipeline_config(["tok2vec"], embed)
     config = config.merge(load_config(DEFAULT_CONFIG_PRETRAIN_PATH))
@@ -121,7 +124,7 @@ def build_update(embed: str, objective: str, docs: Sequence[Doc]) -> Callable[[l
 
 
 def build_pipeline(task: str, embed: str, docs: Sequence[Doc]) -> Language:
-    """Build a pipeline of tok2vec and textcat or ner, initialised."""
+    """Build and initialise a pipeline of tok2vec and textcat or ner."""
     fix_random_seed(0)
     nlp = load_model_from_config(_pipeline_config(["tok2vec", task], embed), auto_fill=True)
     nlp.initialize(lambda: make_examples(nlp, docs))
@@ -129,7 +132,7 @@ def build_pipeline(task: str, embed: str, docs: Sequence[Doc]) -> Language:
 
 
 def pipe_texts(nlp: Language) -> Callable[[list[str]], None]:
-    """Run a pipeline over raw texts."""
+    """Make a function that runs a pipeline over raw texts."""
 
     def run(texts: list[str]) -> None:
         for _ in nlp.pipe(texts):
@@ -139,7 +142,7 @@ def pipe_texts(nlp: Language) -> Callable[[list[str]], None]:
 
 
 def make_examples(nlp: Language, docs: Sequence[Doc]) -> list[Example]:
-    """Label texts at random: what is learned makes no difference to the speed."""
+    """Give texts arbitrary labels, as they do not change the speed."""
     examples = []
     for i, doc in enumerate(docs):
         cats = {label: float(LABELS[i % 2] == label) for label in LABELS}
@@ -193,7 +196,7 @@ def _pipeline_config(names: list[str], embed: str) -> Config:
 
 
 def _with_vectors(docs: Sequence[Doc]) -> Language:
-    """Give the vocab of the Docs vectors, since spaCy's objective looks its targets up there."""
+    """Add vectors to the vocab of the Docs, where the objective of spaCy looks up its targets."""
     vocab = docs[0].vocab
     if not vocab.vectors.size:
         counts = Counter(token.text for doc in docs for token in doc)

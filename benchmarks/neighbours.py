@@ -1,12 +1,12 @@
-r"""How many more queries a second does the approximate search answer, and how often is it right?
+r"""Speed and recall of the approximate search for neighbours compared with the exact one.
 
 python scripts/train_vectors.py imdb/unlabelled.jsonl.gz vectors/floret300 \
     --dim 300 --epochs 5 --max-words 3000000
 python benchmarks/neighbours.py vectors/floret300 --text imdb/unlabelled.jsonl.gz \
     --misspellings misspellings/birkbeck.tsv
 
-The table has the floret vectors of the words of the texts, of real misspellings, and of typos in
-frequent words until it is full; the queries are other typos, none of which is in the table.
+The table has floret vectors of the words of the texts, of real misspellings, and of typos in
+frequent words until it is full. The queries are other typos, none of which is in the table.
 """
 
 import tempfile
@@ -25,10 +25,10 @@ from wasabi import msg
 
 from spacy_charlm.decoding.neighbour_index import NeighbourIndex
 from spacy_charlm.decoding.neighbours import Neighbours
-from spacy_charlm.evaluation.paired_timing import describe_machine
 from spacy_charlm.evaluation.word_neighbours import read_floret
+from spacy_charlm.machine import describe_machine
 from spacy_charlm.noise.typos import Typos, read_misspellings
-from spacy_charlm.text.text_corpus import create_text_corpus_v1
+from spacy_charlm.text.text_corpus import TextCorpus
 
 RESULTS = Path(__file__).parent / "results" / "neighbours.jsonl"
 BATCH = 1_000  # queries at a time
@@ -38,18 +38,18 @@ def main(
     floret: Annotated[Path, typer.Argument(help="Folder of floret vectors")],
     text: Annotated[Path, typer.Option(help="Raw text, for the words")],
     misspellings: Annotated[Path, typer.Option(help="misspelling TAB correct word")],
-    rows: Annotated[int, typer.Option(help="Of the table")] = 400_000,
+    rows: Annotated[int, typer.Option(help="Rows of the table")] = 400_000,
     texts: Annotated[int, typer.Option(help="Texts to read")] = 75_000,
-    queries: Annotated[int, typer.Option(help="Words to look for")] = 5_000,
-    turns: Annotated[int, typer.Option(help="Runs of each search, in turn")] = 7,
-    efforts: Annotated[str, typer.Option(help="Rows looked at, by commas")] = "32,64,128",
-    dtypes: Annotated[str, typer.Option(help="How rows are kept, by commas")] = "f16,i8",
+    queries: Annotated[int, typer.Option(help="Number of queries")] = 5_000,
+    turns: Annotated[int, typer.Option(help="Runs of each search")] = 7,
+    efforts: Annotated[str, typer.Option(help="Candidates per query, by commas")] = "32,64,128",
+    dtypes: Annotated[str, typer.Option(help="Types of the vectors, by commas")] = "f16,i8",
 ) -> None:
-    """Measure, print a table, and add lines to benchmarks/results."""
+    """Measure, print a table, and append lines to a file in benchmarks/results."""
     rng = np.random.default_rng(0)
     frequent = read_words(text, texts)
     words = dict.fromkeys(frequent)
-    real = read_misspellings(misspellings)
+    real = read_misspellings(misspellings) | read_misspellings(misspellings, held_out=True)
     words |= dict.fromkeys(typed for found in real.values() for typed in found)
     msg.info(f"{len(frequent):,} words of the texts, {len(words):,} with the misspellings")
     while len(words) < rows:
@@ -102,7 +102,7 @@ def main(
             )
             for line in lines
         ],
-        header=("kept as", "effort", "recall@1", "queries/s", "x exact", "MB", "s to build"),
+        header=("type", "effort", "recall@1", "queries/s", "x exact", "MB", "s to build"),
         divider=True,
         aligns=("l", *"rrrrrr"),
     )
@@ -113,20 +113,20 @@ def main(
 
 
 def read_words(text: Path, texts: int) -> list[str]:
-    """Distinct words of texts, the frequent ones first."""
-    docs = islice(create_text_corpus_v1(text)(spacy.blank("en")), texts)
+    """List the distinct words of texts, the frequent ones first."""
+    docs = islice(TextCorpus(text)(spacy.blank("en")), texts)
     counts = Counter(token.text for doc in docs for token in doc if not token.is_space)
     return [word for word, _ in counts.most_common()]
 
 
 def search_all(index: Any, Q: np.ndarray) -> Any:
-    """Search in batches; return the last field of all."""
+    """Search in batches and join the results."""
     found = [index.search(Q[start : start + BATCH], 10) for start in range(0, len(Q), BATCH)]
     return type(found[0])(*(np.concatenate(part) for part in zip(*found)))
 
 
 def time_search(index: Any, Q: np.ndarray) -> float:
-    """Queries per second."""
+    """Measure queries per second."""
     start = time.perf_counter()
     search_all(index, Q[:BATCH])
     return len(Q[:BATCH]) / (time.perf_counter() - start)

@@ -1,4 +1,4 @@
-r"""How many words a second get typos, and how many as Examples for training?
+"""Speed of typos: words per second, alone and as Examples for training.
 
 python benchmarks/noise.py --text imdb/unlabelled.jsonl.gz --misspellings misspellings/birkbeck.tsv
 """
@@ -15,14 +15,14 @@ import typer
 from spacy.training import Example
 from wasabi import msg
 
-from spacy_charlm.evaluation.paired_timing import describe_machine
+from spacy_charlm.machine import describe_machine
 from spacy_charlm.noise.edits import KINDS
 from spacy_charlm.noise.noisy_examples import make_noisy_example
-from spacy_charlm.noise.typos import COMMON_KINDS, NATURAL, SPACE_KINDS, Typos, read_misspellings
-from spacy_charlm.text.text_corpus import create_text_corpus_v1
+from spacy_charlm.noise.typos import COMMON_KINDS, NATURAL, SPACE_KINDS, Typos
+from spacy_charlm.text.text_corpus import TextCorpus
 
 RESULTS = Path(__file__).parent / "results" / "noise.jsonl"
-BATCH = 3_000  # words that get their typos together, as a batch of the pretraining
+BATCH = 3_000  # words that get typos together, like a batch of the pretraining
 RATE = 0.2
 
 
@@ -30,19 +30,18 @@ def main(
     text: Annotated[Path, typer.Option(help="Raw text")],
     misspellings: Annotated[Path | None, typer.Option(help="For the kind natural")] = None,
     texts: Annotated[int, typer.Option(help="Texts to read")] = 500,
-    turns: Annotated[int, typer.Option(help="Runs of each kind, the median counts")] = 5,
+    turns: Annotated[int, typer.Option(help="Runs of each kind; the median counts")] = 5,
 ) -> None:
-    """Measure, print a table, and add lines to benchmarks/results."""
+    """Measure, print a table, and append lines to a file in benchmarks/results."""
     nlp = spacy.blank("en")
-    docs = list(islice(create_text_corpus_v1(text)(nlp), texts))
+    docs = list(islice(TextCorpus(text)(nlp), texts))
     words = [token.text for doc in docs for token in doc]
-    real = read_misspellings(misspellings) if misspellings else None
     cases = {"five kinds": COMMON_KINDS, **{kind: [kind] for kind in KINDS}}
-    if real:
+    if misspellings:
         cases[NATURAL] = [NATURAL]
     lines = []
     for name, kinds in cases.items():
-        typos = Typos(RATE, kinds, misspellings=real if NATURAL in kinds else None)
+        typos = Typos(RATE, kinds, misspellings=misspellings if NATURAL in kinds else None)
         lines.append((name, "array", measure_words(typos, words, turns)))
     for name, kinds in (("five kinds", COMMON_KINDS), ("spaces", SPACE_KINDS)):
         lines.append((name, "Examples", measure_examples(nlp, docs, Typos(RATE, kinds))))
@@ -65,7 +64,7 @@ def main(
 
 
 def measure_words(typos: Typos, words: list[str], turns: int) -> float:
-    """Words per second of the array noiser, in batches."""
+    """Measure words per second of typos in batches of words."""
     rng, times = np.random.default_rng(0), []
     for _ in range(turns):
         start = time.perf_counter()
@@ -76,7 +75,7 @@ def measure_words(typos: Typos, words: list[str], turns: int) -> float:
 
 
 def measure_examples(nlp: spacy.language.Language, docs: list, typos: Typos) -> float:
-    """Words per second of whole Examples: typos, new Docs, labels, tokens of the new text."""
+    """Measure words per second of Examples: typos, new Docs, and labels moved to new tokens."""
     rng = np.random.default_rng(0)
     examples = [Example(nlp.make_doc(doc.text), doc) for doc in docs]
     start = time.perf_counter()

@@ -1,10 +1,10 @@
-r"""From raw .jsonl to weights: `spacy pretrain` with spaCy's own parts beside `charlm pretrain`.
+"""`charlm pretrain` compared with `spacy pretrain` and spaCy's own parts, from text to weights.
 
 python benchmarks/whole_command.py --text imdb/unlabelled.jsonl.gz --vectors VECTORS
 
-Whole commands, from start to exit, each in a process of its own, in turn. The encoder, head,
-batches, optimizer and target vectors are those of configs/pretrain/cosine.cfg on either side.
-VECTORS is a folder of spaCy vectors, since `spacy pretrain` reads no other.
+Whole commands are timed from start to exit. They run in turn, each in a process of its own. Both
+sides have the encoder, head, batches, optimizer and target vectors of configs/pretrain/cosine.cfg.
+VECTORS is a folder of spaCy vectors, because `spacy pretrain` reads no other format.
 """
 
 import os
@@ -20,10 +20,12 @@ import numpy as np
 import spacy
 import srsly
 import typer
+from models import EMBEDS, OBJECTIVES
+from spacy.util import load_config
 from wasabi import msg
 
-from spacy_charlm.evaluation.paired_timing import describe_machine
-from spacy_charlm.text.text_corpus import create_text_corpus_v1
+from spacy_charlm.machine import describe_machine
+from spacy_charlm.text.text_corpus import TextCorpus
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "configs" / "pretrain" / "cosine.cfg"
@@ -34,11 +36,11 @@ SPACY = "spacy pretrain: MultiHashEmbed + PretrainVectors"
 def main(
     text: Annotated[Path, typer.Option(help="Raw text")],
     vectors: Annotated[Path, typer.Option(help="Folder of spaCy vectors")],
-    texts: Annotated[int, typer.Option(help="Texts to train on")] = 1500,
+    texts: Annotated[int, typer.Option(help="Number of texts")] = 1500,
     turns: Annotated[int, typer.Option(help="Runs of each command")] = 7,
     gpu_id: Annotated[int, typer.Option(help="GPU ID or -1 for CPU")] = -1,
 ) -> None:
-    """Measure, print a table, and add lines to benchmarks/results."""
+    """Measure, print a table, and append lines to a file in benchmarks/results."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         raw, words = write_texts(text, texts, folder / "raw.jsonl")
@@ -58,7 +60,7 @@ def main(
             "charlm pretrain --prefetch 1": ([*ours, *target, "--prefetch", "1"], None),
             "charlm pretrain --workers 2": ([*ours, *target, "--workers", "2"], 1),
         }
-        if gpu_id >= 0:  # one card: no BLAS, no second worker
+        if gpu_id >= 0:  # neither BLAS nor a second worker on one GPU
             variants = {
                 name: variant
                 for name, variant in variants.items()
@@ -85,39 +87,35 @@ def main(
 
 
 def write_texts(source: Path, n_texts: int, path: Path) -> tuple[Path, int]:
-    """Write the first texts of a corpus as JSON lines, and count their words."""
-    docs = list(islice(create_text_corpus_v1(source)(spacy.blank("en")), n_texts))
+    """Write the first texts of a corpus as JSON lines; return the path and the number of words."""
+    docs = list(islice(TextCorpus(source)(spacy.blank("en")), n_texts))
     srsly.write_jsonl(path, [{"text": doc.text} for doc in docs])
     return path, sum(map(len, docs))
 
 
 def write_configs(folder: Path) -> dict[str, Path]:
-    """Write the config of spaCy's side, with thinc's own BLIS and with NumPy's BLAS."""
-    blas = folder / "pretrain_vectors.cfg"
-    scripts = ROOT / "scripts"
-    swapped = folder / "swapped"
-    for command in (
-        [scripts / "swap_embed.py", swapped, "--rows", "10000,1000,2500,2500", CONFIG],
-        [scripts / "swap_objective.py", swapped / "pretrain" / CONFIG.name, blas],
-    ):
-        subprocess.run([sys.executable, *map(str, command)], check=True, stdout=subprocess.DEVNULL)
-    config = spacy.util.load_config(blas, interpolate=False)
+    """Write the configs of spaCy's side, with the BLIS of thinc and with NumPy's BLAS."""
+    paths = {"blas": folder / "blas.cfg", "ships": folder / "ships.cfg"}
+    config = load_config(CONFIG, interpolate=False)
+    embed = {**EMBEDS["MultiHashEmbed"], "rows": [10_000, 1_000, 2_500, 2_500]}
+    config["components"]["tok2vec"]["model"]["embed"] = embed
+    config["pretraining"]["objective"] = OBJECTIVES["PretrainVectors"]
+    config.to_disk(paths["blas"])
     config["nlp"]["before_creation"] = None
-    ships = folder / "ships.cfg"
-    config.to_disk(ships)
-    return {"blas": blas, "ships": ships}
+    config.to_disk(paths["ships"])
+    return paths
 
 
 def run(command: list[str], folder: Path, threads: int | None) -> float:
-    """Run a command of `spacy` and return its seconds."""
+    """Run a command of spaCy; return the time in seconds."""
     environ = dict(os.environ)
     environ.pop("OPENBLAS_NUM_THREADS", None)
     if threads is not None:
         environ["OPENBLAS_NUM_THREADS"] = str(threads)
-    # The output folder is the argument behind the config.
-    place = 1 + next(i for i, word in enumerate(command) if word.endswith(".cfg"))
+    # The output folder is the argument after the config.
+    position = 1 + next(i for i, word in enumerate(command) if word.endswith(".cfg"))
     with tempfile.TemporaryDirectory(dir=folder) as output:
-        given = [*command[:place], output, *command[place:]]
+        given = [*command[:position], output, *command[position:]]
         start = time.perf_counter()
         done = subprocess.run(
             [sys.executable, "-m", "spacy", *given],

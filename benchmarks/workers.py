@@ -1,17 +1,16 @@
-r"""What do two workers bring on this machine, and where would more stop paying?
+r"""Speed of several workers: measured with two, extrapolated to more.
 
 OPENBLAS_NUM_THREADS=1 python benchmarks/workers.py --text imdb/unlabelled.jsonl.gz \
     --vectors glove.imdb.100d.txt.gz
 
-1. Two processes that know nothing of each other, beside one: what the cores, their caches and their
-   memory allow at all.
-2. One worker beside two that share each step, through Ray's object store; the share of the time in
-   which even the slowest of them does not compute; the same with weights averaged every 8 steps.
-3. On paper, from the measured bytes and seconds of a step: 8, 64 and 512 workers, one on a machine,
-   with 1 and 10 Gbit/s between them.
+1. Two independent processes compared with one: the most that cores, caches and memory allow.
+2. Two workers that share each step through Ray's object store, compared with one; the share of the
+   time in which not even the slowest worker computes; the same with weights averaged every 8 steps.
+3. An estimate from the measured bytes and seconds of a step: 8, 64 and 512 workers on one machine
+   each, with 1 and 10 Gbit/s between them.
 
-One thread each, so that every worker has a core. All variants run in turn, several times; the
-ratios are taken within a turn.
+Each worker has one thread. All variants run in turn, several times, and the ratios are computed
+within a turn.
 """
 
 import time
@@ -25,7 +24,7 @@ import typer
 from spacy.util import load_config
 from wasabi import msg
 
-from spacy_charlm.evaluation.paired_timing import describe_machine
+from spacy_charlm.machine import describe_machine
 from spacy_charlm.training.crew import Crew
 from spacy_charlm.training.worker import Worker
 
@@ -42,7 +41,7 @@ def main(
     steps: Annotated[int, typer.Option(help="Steps of each run")] = 30,
     turns: Annotated[int, typer.Option(help="Runs of each variant")] = 3,
 ) -> None:
-    """Measure, print two tables, and add a line to benchmarks/results."""
+    """Measure, print two tables, and append a line to a file in benchmarks/results."""
     config = load_config(
         CONFIG,
         overrides={
@@ -79,7 +78,7 @@ def main(
         rows.append((name, f"{np.median(speed):,.0f}", spread, f"{idle:.0%}"))
     msg.table(
         rows,
-        header=("", "words/s", "beside one process", "not computing"),
+        header=("", "words/s", "over one process", "not computing"),
         divider=True,
         aligns=("l", "r", "r", "r"),
     )
@@ -101,7 +100,7 @@ def main(
 
 
 def run_steps(worker: Any, steps: int) -> tuple[float, int]:
-    """Make steps, some more before them, and return the seconds and words of the former."""
+    """Train for some steps after a warm-up; return their seconds and words."""
     step = words = 0
     start = 0.0
     worker.start_pass(0, 0)
@@ -116,13 +115,13 @@ def run_steps(worker: Any, steps: int) -> tuple[float, int]:
 
 
 def run_apart(config: Any, steps: int, speeds: Any) -> None:
-    """Train in a process of its own."""
+    """Train in a process of its own and report the speed."""
     seconds, words = run_steps(Worker(config), steps)
     speeds.put(words / seconds)
 
 
 def measure_processes(config: Any, n: int, steps: int) -> dict[str, float]:
-    """Words per second of processes that know nothing of each other, together."""
+    """Measure words per second of independent processes, in total."""
     context = get_context("spawn")
     speeds = context.Queue()
     processes = [context.Process(target=run_apart, args=(config, steps, speeds)) for _ in range(n)]
@@ -135,7 +134,7 @@ def measure_processes(config: Any, n: int, steps: int) -> dict[str, float]:
 
 
 def measure_crew(config: Any, n: int, steps: int, average_every: int) -> dict[str, float]:
-    """Words per second of workers that share each step."""
+    """Measure words per second of workers that share each step."""
     config = config.copy()
     config["charlm"]["average_every"] = average_every
     crew = Crew(config, n_workers=n)
@@ -154,9 +153,9 @@ def measure_crew(config: Any, n: int, steps: int, average_every: int) -> dict[st
 
 
 def extrapolate(size: float, seconds: float, words: float) -> list[tuple[str, ...]]:
-    """Words per second with more workers, each of which fetches the gradients of all others.
+    """Estimate words per second with more workers, each of which fetches all others' gradients.
 
-    A ring, as NCCL has it, moves twice the gradients whatever the number of workers.
+    A ring, as in NCCL, moves about twice the gradients for any number of workers.
     """
     rows = []
     for n in (1, 8, 64, 512):

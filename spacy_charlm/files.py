@@ -1,21 +1,21 @@
-"""Files that are whole or not there: written beside their place, synced, renamed."""
+"""Write files atomically: to a temporary file in the same folder, synced and then renamed."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import Errors
 
-PART = ".part"  # what a file is called until it is whole
+PART = ".part"  # suffix of a file that is not yet complete
 
 
 def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """Write a file so that a kill at any moment leaves the old one or the new one.
+    """Write a file. If the process is killed, either the old or the new content is there.
 
-    path (Path): The file, replaced where there is one.
-    chunks (Iterable[bytes | memoryview]): Its bytes.
-    RAISES (OSError): If the disk is full or the folder cannot be written; the old file stays.
+    path (Path): The file. An existing one is replaced.
+    chunks (Iterable[bytes | memoryview]): Its content.
+    RAISES (OSError): If the disk is full or the folder cannot be written to; the old file stays.
     """
     with replace_whole(path) as part, part.open("wb") as file_:
         for chunk in chunks:
@@ -24,13 +24,13 @@ def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
 
 @contextmanager
 def replace_whole(path: Path) -> Iterator[Path]:
-    """Replace a file by what is written to another one, which gets its name at the end.
+    """Write to a temporary file, which replaces a file at the end.
 
-    Whoever has mapped the old file into memory keeps it.
+    Processes that have mapped the old file into memory keep the old content.
 
     path (Path): The file.
-    YIELDS (Path): Where to write.
-    RAISES (OSError): If the disk is full or the folder cannot be written; the old file stays.
+    YIELDS (Path): The temporary file.
+    RAISES (OSError): If the disk is full or the folder cannot be written to; the old file stays.
     """
     part = path.with_name(path.name + PART)
     try:
@@ -46,10 +46,10 @@ def replace_whole(path: Path) -> Iterator[Path]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder that can be written to, before hours are spent on what goes there.
+    """Create a folder and check that it can be written to, before hours of work depend on it.
 
     path (Path): The folder.
-    RAISES (OSError): If it cannot be made, or nothing can be written into it.
+    RAISES (OSError): If it cannot be created or written to.
     """
     probe = path / f"writable{PART}"
     try:
@@ -60,8 +60,22 @@ def make_folder(path: Path) -> None:
         raise OSError(Errors.E520.format(path=path, reason=err)) from err
 
 
+def name_paths(paths: Sequence[Path]) -> list[str]:
+    """Name paths by their last parts, with as many parts as distinguish them all.
+
+    paths (Sequence[Path]): The paths, at least one.
+    RETURNS (List[str]): One name each. Equal paths get equal names.
+    """
+    parts = [path.parts for path in paths]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(some[-depth:]) for some in parts]
+        if len(set(names)) == len(set(parts)):
+            break
+    return names
+
+
 def _sync_folder(folder: Path) -> None:
-    # Windows has no folders that can be opened, and syncs the name with the file.
+    # Windows cannot open folders, and syncs the name together with the file.
     if os.name != "nt":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,5 +1,6 @@
-"""What this machine brings: versions, graphics card, BLAS, cores, and a measured speed."""
+"""Versions, graphics card, BLAS, cores and memory of this machine, and its measured speed."""
 
+import datetime
 import importlib.metadata
 import os
 import platform
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,27 @@ from typing import Any
 import numpy as np
 from packaging.requirements import Requirement
 from spacy.language import Language
-from thinc.api import NumpyOps, get_current_ops, set_current_ops
+from thinc.api import CupyOps, NumpyOps, Ops, get_current_ops, set_current_ops
 from thinc.util import has_cupy_gpu
+
+from .compat import PACKAGES, find_version
+
+OPTIONAL = ("transformers", "torch", "ray", "scikit-learn", "matplotlib", "floret")
+CUPY = re.compile(r"cupy(-cuda\d+x?|-rocm[\d-]+)?")
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+# A layer of the default encoder on a batch of the default size: words, inputs, outputs.
+PRODUCT = (3000, 288, 288)
+SECONDS_PER_PRODUCT = 0.4
 
 
 def resident_megabytes() -> float:
-    """Return the resident memory now in MB, its peak on macOS, 0 on Windows."""
+    """Return the resident memory in MB: now on Linux, its peak on macOS, 0 on Windows."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -29,10 +46,10 @@ def resident_megabytes() -> float:
 
 
 def peak_megabytes() -> float:
-    """Return the most memory that was resident at any time in MB, 0 on Windows."""
+    """Return the peak of the resident memory in MB; 0 on Windows."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Unlike ru_maxrss this does not begin with what the parent process held.
+        # Unlike ru_maxrss, VmHWM does not start with the memory of the parent process.
         lines = status.read_text(encoding="utf8").splitlines()
         peak = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), "0")
         return int(peak) * 1024 / 1e6
@@ -44,11 +61,11 @@ def peak_megabytes() -> float:
 
 
 def create_use_blas_v1() -> Callable[[type[Language]], type[Language]]:
-    """Create a callback that lets NumPy compute the matrix products of a pipeline on the CPU.
+    """Create a callback that makes a pipeline use NumPy's BLAS for matrix products on the CPU.
 
-    thinc takes BLIS, on one core. NumPy's OpenBLAS uses all cores (OPENBLAS_NUM_THREADS says how
-    many) and is the faster of the two on most machines. The results are the same up to rounding.
-    It changes nothing on a GPU or where another package brings its own operations.
+    thinc uses BLIS, on one core. NumPy's OpenBLAS uses all cores, or as many as
+    OPENBLAS_NUM_THREADS says, and is faster on most machines. Results are equal up to rounding.
+    The callback changes nothing on a GPU or if another package has set its own operations.
 
     RETURNS (Callable[[Type[Language]], Type[Language]]): The callback.
     """
@@ -56,47 +73,32 @@ def create_use_blas_v1() -> Callable[[type[Language]], type[Language]]:
 
 
 def use_blas(lang_cls: type[Language]) -> type[Language]:
-    """Make NumPy's BLAS the default of every model that is built from here on."""
+    """Use NumPy's BLAS in every model that is built from now on."""
     if type(get_current_ops()) is NumpyOps:
         set_current_ops(NumpyOps(use_blis=False))
     return lang_cls
 
 
-PACKAGES = ("spacy-charlm", "spacy", "thinc", "numpy", "blis")
-OPTIONAL = ("transformers", "torch", "ray", "scikit-learn", "matplotlib", "floret")
-CUPY = re.compile(r"cupy(-cuda\d+x?|-rocm[\d-]+)?")
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
-# A layer of the default encoder over a batch of the default size: words, inputs, outputs.
-PRODUCT = (3000, 288, 288)
-SECONDS_PER_PRODUCT = 0.4
-
-
 @dataclass(frozen=True)
 class Machine:
-    """What was found.
+    """What a machine has installed, and how fast it is.
 
     python (str): Version of Python.
-    versions (Dict[str, Optional[str]]): Versions by package, None where not installed.
-    unmet (Dict[str, Tuple[str, str]]): Range that this package asks for and version found, of
-        those packages that are outside of it.
-    cupy (Dict[str, str]): Version of each distribution of CuPy.
-    cupy_works (bool): Whether CuPy sees a card.
+    versions (Dict[str, Optional[str]]): Versions by package; None if not installed.
+    unmet (Dict[str, Tuple[str, str]]): Packages outside the range that this package requires:
+        required range and installed version.
+    cupy (Dict[str, str]): Version of each installed distribution of CuPy.
+    cupy_works (bool): Whether CuPy finds a graphics card.
     card (Optional[str]): Name and memory of the graphics card.
     driver (Optional[str]): Version of its driver.
-    torch_cuda (Optional[str]): The CUDA that PyTorch was built with; read only beside a card.
-    blas (str): What NumPy computes matrix products with.
-    blas_threads (Optional[int]): Its threads, where that can be told.
-    ops (str): What thinc computes with on the CPU.
+    torch_cuda (Optional[str]): CUDA version of PyTorch; looked up only if there is a card.
+    blas (str): The library behind NumPy's matrix products.
+    blas_threads (Optional[int]): Its number of threads, if known.
+    ops (str): thinc's backend on the CPU.
     cores (int): Cores that this process may use.
-    threads (Dict[str, str]): Variables of the environment that set numbers of threads.
-    gflops (Dict[str, float]): Measured speed of float32 matrix products, in 1e9 operations a
-        second, by "NumPy" and "BLIS"; empty where not measured.
+    threads (Dict[str, str]): Environment variables that set numbers of threads.
+    gflops (Dict[str, float]): Speed of float32 matrix products by "NumPy" and "BLIS", in 1e9
+        operations per second; empty if not measured.
     """
 
     python: str = ""
@@ -116,10 +118,10 @@ class Machine:
 
 
 def examine_machine(*, measure: bool = True) -> Machine:
-    """Find out what this machine brings.
+    """Examine this machine.
 
     measure (bool): Whether to measure matrix products, which takes a second.
-    RETURNS (Machine): What was found.
+    RETURNS (Machine): The findings.
     """
     card, driver = find_card()
     return Machine(
@@ -140,16 +142,25 @@ def examine_machine(*, measure: bool = True) -> Machine:
     )
 
 
-def find_version(package: str) -> str | None:
-    """Give the version of an installed package, or None."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def describe_machine() -> dict[str, Any]:
+    """Describe what timings depend on: date, processor, cores, threads, load and versions."""
+    cpu, info = platform.processor(), Path("/proc/cpuinfo")
+    if info.exists():
+        lines = info.read_text(encoding="utf8").splitlines()
+        cpu = next((line.split(": ")[1] for line in lines if line.startswith("model name")), cpu)
+    return {
+        "date": datetime.date.today().isoformat(),
+        "cpu": cpu,
+        "cores": count_cores(),
+        "threads": os.environ.get("OPENBLAS_NUM_THREADS", "all"),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "python": platform.python_version(),
+        "versions": {name: find_version(name) for name in PACKAGES},
+    }
 
 
 def find_unmet() -> dict[str, tuple[str, str]]:
-    """Find requirements of this package that the installed versions do not meet."""
+    """Find the requirements of this package that installed versions do not meet."""
     try:
         rows = importlib.metadata.requires("spacy-charlm") or []
     except importlib.metadata.PackageNotFoundError:
@@ -164,13 +175,13 @@ def find_unmet() -> dict[str, tuple[str, str]]:
 
 
 def find_cupy() -> dict[str, str]:
-    """Find every distribution that installs CuPy, which has another name for each CUDA."""
+    """Find all distributions of CuPy. There is one for each version of CUDA."""
     names = ((d.metadata["Name"] or "", d.version) for d in importlib.metadata.distributions())
     return {name.lower(): version for name, version in names if CUPY.fullmatch(name.lower())}
 
 
 def find_card() -> tuple[str | None, str | None]:
-    """Give the name of the first NVIDIA card and the version of its driver, None where unknown."""
+    """Return name and driver version of the first NVIDIA card; None if unknown."""
     program = shutil.which("nvidia-smi")
     if program is not None:
         query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
@@ -191,7 +202,7 @@ def find_card() -> tuple[str | None, str | None]:
 
 
 def count_cores() -> int:
-    """Count the cores that this process may use, by its affinity and its control group's quota."""
+    """Count the cores that this process may use: its CPU affinity, and the quota of its cgroup."""
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
@@ -199,33 +210,49 @@ def count_cores() -> int:
         with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file_:
             quota, period = file_.read().split()
         return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):  # no control group, or "max": no quota
+    except (OSError, ValueError):  # no cgroup, or "max": no quota
         return cores
 
 
 def measure_products() -> dict[str, float]:
-    """Measure float32 matrix products by NumPy's BLAS and by thinc's BLIS.
-
-    RETURNS (Dict[str, float]): 1e9 operations a second, the best of some tries.
-    """
-    nT, nI, nO = PRODUCT
-    rng = np.random.default_rng(0)
-    X = rng.random((nT, nI), dtype="float32")
-    W = rng.random((nO, nI), dtype="float32")
+    """Measure matrix products by NumPy's BLAS and by thinc's BLIS: see `measure_product`."""
     speeds = {}
     for name, use_blis in (("NumPy", False), ("BLIS", True)):
-        try:
-            ops: Any = NumpyOps(use_blis=use_blis)
-        except ValueError:  # blis is not installed
-            continue
-        ops.gemm(X, W, trans2=True)  # starts threads
-        best, end = float("inf"), time.perf_counter() + SECONDS_PER_PRODUCT
-        while time.perf_counter() < end:
-            start = time.perf_counter()
-            ops.gemm(X, W, trans2=True)
-            best = min(best, time.perf_counter() - start)
-        speeds[name] = 2e-9 * nT * nI * nO / best
+        with suppress(ValueError):  # blis is not installed
+            speeds[name] = measure_product(NumpyOps(use_blis=use_blis))
     return speeds
+
+
+def measure_product(
+    ops: Ops, nT: int = PRODUCT[0], nI: int = PRODUCT[1], nO: int = PRODUCT[2]
+) -> float:
+    """Measure a float32 matrix product of a layer.
+
+    ops (Ops): The backend.
+    nT (int): Rows: words of a batch.
+    nI (int): Input width.
+    nO (int): Output width.
+    RETURNS (float): 1e9 operations per second, the best of several runs.
+    """
+    X: Any = ops.alloc2f(nT, nI) + 1
+    W: Any = ops.alloc2f(nO, nI) + 1
+    ops.gemm(X, W, trans2=True)  # starts threads
+    wait_for_gpu(ops)
+    best, end = float("inf"), time.perf_counter() + SECONDS_PER_PRODUCT
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        ops.gemm(X, W, trans2=True)
+        wait_for_gpu(ops)
+        best = min(best, time.perf_counter() - start)
+    return 2e-9 * nT * nI * nO / best
+
+
+def wait_for_gpu(ops: Ops | None = None) -> None:
+    """Wait until the GPU has finished; return at once for a backend on the CPU."""
+    if isinstance(ops or get_current_ops(), CupyOps):
+        import cupy
+
+        cupy.cuda.get_current_stream().synchronize()
 
 
 def _describe_blas() -> str:

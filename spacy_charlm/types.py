@@ -48,15 +48,15 @@ class MaskedDocs(list[Doc]):
 
 
 @dataclass(frozen=True)
-class CharBatch:
-    """The distinct words of a batch as characters, and the word of each token.
+class WordChars:
+    """The characters of the distinct words of a batch, and the word of each token.
 
     chars (Ints1d): Rows of the character table, int32 (nC,), word after word.
     lower_chars (Ints1d): Rows of the same characters in lower case, int32 (nC,).
-    char_lengths (Ints1d): Characters per word with its start and end, int32 (nW,), never zero.
+    char_lengths (Ints1d): Characters per word with its start and end, int32 (nW,); at least 2.
     attrs (Ints2d): Lexical attributes of each word, uint64 (nW, nA).
-    vectors (Floats2d): Static vector of each word, float32 (nW, nM); zeros if it has none or is
-        hidden. nM = 0 if no vectors are used.
+    vectors (Floats2d): Static vector of each word, float32 (nW, nM); zeros if the word has none or
+        its vector is hidden. nM = 0 if no vectors are used.
     rows (Ints1d): The word of each token, int32 (nT,).
     lengths (List[int]): Tokens per Doc, nD of them.
     """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spacy_charlm import files
-from spacy_charlm.files import make_folder, write_whole
+from spacy_charlm.files import make_folder, name_paths, write_whole
 
 NEEDS_DEV_FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 
@@ -76,3 +76,17 @@ def test_make_folder_without_permission(tmp_path):
     for path in (tmp_path / "locked", tmp_path / "locked" / "below"):
         with pytest.raises(OSError, match="charlm E520.*Permission denied"):
             make_folder(path)
+
+
+@pytest.mark.parametrize(
+    "paths, expected",
+    [
+        (["a/x"], ["x"]),
+        (["a/x", "a/y"], ["x", "y"]),
+        (["a/x", "b/x"], ["a/x", "b/x"]),
+        (["x", "b/x"], ["x", "b/x"]),
+        (["a/x", "a/x"], ["x", "x"]),
+    ],
+)
+def test_name_paths_tells_paths_apart(paths, expected):
+    assert name_paths([Path(path) for path in paths]) == expected

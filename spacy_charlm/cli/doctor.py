@@ -1,4 +1,4 @@
-"""`charlm doctor`: what is installed, how fast it is, and what to do about known troubles."""
+"""`charlm doctor`: what is installed, how fast it is, and how to solve known problems."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,13 +18,14 @@ def doctor_cli(
     ctx: typer.Context,
     config_path: Annotated[
         Path | None,
-        typer.Option("--config", help="Config to look at, too", exists=True, dir_okay=False),
+        typer.Option("--config", help="Config to check as well", exists=True, dir_okay=False),
     ] = None,
-    measure: Annotated[bool, typer.Option(help="Measure matrix products: a second")] = True,
+    measure: Annotated[bool, typer.Option(help="Measure matrix products (takes a second)")] = True,
 ) -> None:
-    """Print versions, speed, and what to do about known troubles; end with 1 at a serious one.
+    """Print versions, speed, and solutions of known problems.
 
-    Settings of the config are overridden as in spaCy's commands: --initialize.init_tok2vec x.bin
+    The exit code is 1 if one of the problems is serious. Settings of the config are overridden as
+    in spaCy's commands: --initialize.init_tok2vec x.bin
     """
     from ..evaluation.doctor import diagnose
 
@@ -47,11 +48,11 @@ def doctor_cli(
     if n_serious:
         msg.fail(f"{n_serious} serious of {len(findings)} findings", exits=1)
     if not findings:
-        msg.good("Nothing to mend.")
+        msg.good("Nothing to fix.")
 
 
 def show_machine(machine: "Machine") -> None:
-    """Print what the machine brings, as tables."""
+    """Print versions, hardware and speed as tables."""
     from ..machine import OPTIONAL, PRODUCT
 
     msg.divider("versions")

@@ -1,4 +1,4 @@
-"""`charlm inspect`: what a weights file holds, and whether a config fits it."""
+"""`charlm inspect`: the contents of a weights file, and whether a config fits it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,10 +29,10 @@ def inspect_cli(
     layer: Annotated[str | None, typer.Option(help="Layer in its model")] = None,
     code_path: Annotated[Path | None, typer.Option("--code", "-c", help="Code to import")] = None,
 ) -> None:
-    """Print what weights say of themselves and the config block that fits them.
+    """Print card, layers and the config block of weights.
 
-    With a config: print where the two differ, and end with 1 if they do. Settings of the config
-    are overridden as in spaCy's commands: --components.tok2vec.model.embed.width 128
+    With a config: print how it differs from the weights; the exit code is 1 if it does. Settings
+    of the config are overridden as in spaCy's commands: --components.tok2vec.model.embed.width 128
     """
     from ..evaluation.inspect_weights import inspect_weights
 
@@ -60,7 +60,7 @@ def show_report(report: "WeightsReport", path: Path) -> None:
     if facts:
         msg.table(facts, max_col=70)
     else:
-        msg.text("No card: spaCy's own objectives write none.")
+        msg.text("No card: the objectives of spaCy write none.")
     msg.divider(f"layers: {report.n_parameters:,} parameters")
     rows = [
         (
@@ -76,8 +76,8 @@ def show_report(report: "WeightsReport", path: Path) -> None:
     header = ("layer", "name", "sizes", "parameters", "MB")
     msg.table(rows, header=header, divider=True, aligns=("r", "l", "l", "r", "r"))
     msg.divider("config block")
-    # As it is, to be pasted: wasabi would wrap it.
-    typer.echo(report.block_text() or "Nothing could be told.")
+    # To be pasted into a config, so without the line wrapping of wasabi.
+    typer.echo(report.block_text() or "No layer was recognised.")
     typer.echo()
     for note in report.notes:
         msg.warn(note)

@@ -1,4 +1,4 @@
-"""`charlm neighbours`: the words of a table that are nearest to any word, also to one it lacks."""
+"""`charlm neighbours`: the words of a table that are nearest to any word."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -10,75 +10,67 @@ from wasabi import msg
 from .show_errors import show_errors
 
 if TYPE_CHECKING:
-    from ..evaluation.rank_scores import WordScore
-    from ..evaluation.word_neighbours import Reader
+    from ..types import Score
 
 
-@show_errors("There are no neighbours.")
+@show_errors("No neighbours can be found.")
 def neighbours_cli(
     weights: Annotated[Path, typer.Argument(help="Such as pretrain/model-last.bin", exists=True)],
     vectors: Annotated[Path, typer.Argument(help="Table of words: GloVe text or spaCy vectors")],
-    words: Annotated[list[str] | None, typer.Argument(help="Words to look for")] = None,
-    k: Annotated[int, typer.Option("--k", "-k", help="Neighbours of each word")] = 5,
+    words: Annotated[list[str] | None, typer.Argument(help="Words to find neighbours of")] = None,
+    k: Annotated[int, typer.Option("--k", "-k", help="Neighbours per word")] = 5,
     csls: Annotated[
-        bool, typer.Option("--csls", help="Correct for everybody's neighbours")
+        bool, typer.Option("--csls", help="Correct for hubs, which are near to everything")
     ] = False,
     misspellings: Annotated[
         Path | None,
-        typer.Option(help="Score these: misspelling TAB word; a fifth of the words counts"),
+        typer.Option(
+            help="Score these: misspelling TAB word. Only the fifth of the words that training "
+            "never uses counts"
+        ),
     ] = None,
     held_out: Annotated[
         Path | None,
-        typer.Option(help="Score these words of the table, one a line, without fitting on them"),
+        typer.Option(help="Score these words of the table, one per line, without fitting on them"),
     ] = None,
     floret: Annotated[
-        Path | None, typer.Option(help="Score floret vectors, too: a spaCy folder")
+        Path | None, typer.Option(help="Also score floret vectors: a spaCy folder")
     ] = None,
     n_fit: Annotated[
-        int, typer.Option(help="Words of the table that the read-out is fitted on")
+        int, typer.Option(help="Words of the table that the readout is fitted on")
     ] = 20_000,
     lang: Annotated[str, typer.Option(help="Language of the words")] = "en",
-    output: Annotated[Path | None, typer.Option(help="Write the scores there, as JSON")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the scores to this .json, .csv or .md file")
+    ] = None,
 ) -> None:
-    """Print the words of a table that are nearest to given ones, also to misspelled or new words.
+    """Print the words of a table that are nearest to any words, also to misspelled or new ones.
 
-    A linear read-out from the tok2vec to the table is fitted on the table's own words, so that
-    weights of any pretraining can be asked.
+    A linear readout from the tok2vec to the table is fitted on words of the table, so the weights
+    of any pretraining will do.
     """
-    import srsly
-
-    from ..evaluation.word_neighbours import WordNeighbours, read_floret
+    from ..evaluation.word_neighbours import WordNeighbours
+    from ..report.table import check_ending, show_table, write_table
     from ..text.read_texts import read_lines
-    from .show_scores import show_scores
 
+    if output is not None:
+        check_ending(output)
     left_out = {line.strip() for _, line in read_lines(held_out)} if held_out else set()
     table = WordNeighbours(weights, vectors, held_out=left_out, n_fit=n_fit, lang=lang)
-    msg.info(f"{len(table.words):,} words; read-out fitted on {table.n_fit:,}")
+    msg.info(f"{len(table.words):,} words; readout fitted on {table.n_fit:,}")
     if words:
         show_words(words, table.find(words, k, csls=csls), set(table.words))
-    readers: dict[str, Reader | None] = {weights.name: None}
-    if floret is not None:
-        readers[str(floret)] = read_floret(floret)
-    scores: dict[str, dict[str, list[WordScore]]] = {}
+    scores: list[Score] = []
     if misspellings is not None:
-        scores["misspelled words"] = {
-            name: table.score_misspellings(misspellings, other) for name, other in readers.items()
-        }
+        scores += table.score_misspellings(misspellings, floret)
     if held_out is not None:
-        scores["held-out words"] = {
-            name: table.score_held_out(other) for name, other in readers.items()
-        }
-    for title, found in scores.items():
-        show_scores(title, found)
+        scores += table.score_held_out(floret)
+    if scores:
+        show_table(scores, "scores")
+    elif misspellings or held_out:
+        msg.warn("Nothing can be scored: the files have none of the table's words")
     if scores and output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        srsly.write_json(
-            output,
-            {
-                title: {name: [s.__dict__ for s in rows] for name, rows in found.items()}
-                for title, found in scores.items()
-            },
-        )
+        write_table(scores, output)
         msg.good(f"Wrote the scores to {output}")
 
 

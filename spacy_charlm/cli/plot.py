@@ -15,11 +15,11 @@ def plot_cli(
         list[Path], typer.Argument(help="log.jsonl of a run, or its folder; several to compare")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Picture to write: .png, .svg or .pdf")
+        Path, typer.Option("--output", "-o", help="File to write: .png, .svg or .pdf")
     ] = Path("learning_curve.png"),
 ) -> None:
-    """Draw the learning curves of pretraining runs, all in one picture."""
+    """Draw the learning curves of pretraining runs as one figure."""
     from ..report.learning_curve import plot_logs
 
     plot_logs(logs, output)
-    msg.good(f"Wrote the picture to {output}")
+    msg.good(f"Wrote the figure to {output}")

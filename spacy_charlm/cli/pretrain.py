@@ -1,7 +1,7 @@
-"""`charlm pretrain`: pretraining that one can stop, resume, watch and judge."""
+"""`charlm pretrain`: pretraining that can be stopped, resumed, watched and evaluated."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from spacy.cli._util import (
@@ -15,27 +15,29 @@ from wasabi import msg
 
 from .show_errors import show_errors
 
+if TYPE_CHECKING:
+    from ..training.worker import Trainer
 
-@show_errors("The pretraining cannot go on.")
+
+@show_errors("The pretraining cannot continue.")
 def pretrain_cli(
     ctx: typer.Context,
     config_path: Annotated[
         Path, typer.Argument(help="Config, as for spacy pretrain", exists=True, dir_okay=False)
     ],
     output: Annotated[Path, typer.Argument(help="Folder for weights, log and checkpoints")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint")] = False,
-    init: Annotated[Path | None, typer.Option(help="Weights of a tok2vec to go on from")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, write nothing")] = False,
-    workers: Annotated[int, typer.Option(help="Processes of Ray that share each step")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint")] = False,
+    init: Annotated[Path | None, typer.Option(help="Weights to start from")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check and measure")] = False,
+    workers: Annotated[int, typer.Option(help="Ray processes per update")] = 1,
     prefetch: Annotated[int, typer.Option(help="Processes that tokenise ahead")] = 0,
     code_path: Annotated[Path | None, typer.Option("--code", "-c", help="Code to import")] = None,
     use_gpu: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")] = -1,
 ) -> None:
     """Pretrain a tok2vec, as spacy pretrain does, with evaluation, checkpoints and resume.
 
-    Writes model-last.bin and, with development texts, model-best.bin, which spacy train reads;
-    log.jsonl and checkpoints.
-    Settings of the config are overridden as in spaCy's commands: --paths.raw_text texts.jsonl
+    Writes model-last.bin and, with development texts, model-best.bin for spacy train, a log and
+    checkpoints. Override settings of the config as in spaCy: --paths.raw_text texts.jsonl
     """
     from ..training.crew import Crew
     from ..training.pretrain import LAST, LOG, pretrain
@@ -49,7 +51,7 @@ def pretrain_cli(
         with show_validation_error(config_path):
             config = load_config(config_path, overrides=overrides, interpolate=False)
             if workers > 1:
-                worker: Any = Crew(
+                trainer: Trainer = Crew(
                     config,
                     init,
                     n_workers=workers,
@@ -58,20 +60,20 @@ def pretrain_cli(
                     code=code_path,
                 )
             else:
-                worker = Worker(config, init, prefetch=prefetch)
+                trainer = Worker(config, init, prefetch=prefetch)
         try:
             if dry_run:
-                msg.table(run_dry(worker), aligns=("l", "r"))
+                msg.table(run_dry(trainer), aligns=("l", "r"))
                 return
-            outcome = pretrain(worker, output, resume=resume)
+            outcome = pretrain(trainer, output, resume=resume)
         finally:
-            worker.close()
+            trainer.close()
     except KeyboardInterrupt:
-        msg.warn(f"Stopped at once. Add --resume to go on from the last checkpoint in {output}.")
+        msg.warn(f"Stopped without saving. Add --resume to continue from a checkpoint: {output}")
         raise typer.Exit(130) from None
     _plot(output / LOG)
     if outcome.stopped:
-        msg.warn(f"Stopped and saved. The same command with --resume goes on: {output}")
+        msg.warn(f"Stopped and saved. Add --resume to the same command to continue: {output}")
         raise typer.Exit(130)
     msg.good(
         f"{outcome.progress.words:,} words in {outcome.progress.step:,} updates", output / LAST
@@ -79,12 +81,12 @@ def pretrain_cli(
 
 
 def _plot(log: Path) -> None:
-    """Draw the learning curves where the extra for it is installed."""
+    """Draw the learning curves if the extra for it is installed."""
     from ..report.learning_curve import plot_logs
 
     picture = log.with_name("curve.png")
     if not log.stat().st_size:
-        return  # stopped before the first line
+        return  # the run was stopped before the first line
     try:
         plot_logs([log], picture)
     except (ImportError, OSError) as err:

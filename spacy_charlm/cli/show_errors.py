@@ -1,4 +1,4 @@
-"""What a command says where it cannot go on."""
+"""What a command prints if it cannot go on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from wasabi import msg
 
 @contextmanager
 def show_errors(title: str) -> Iterator[None]:
-    """End a command with a message in place of a traceback where its user can mend what is wrong.
+    """End a command with a message instead of a traceback if the user can fix the problem.
 
-    That is where the error is one of ours, or the system's about a file. Any other is a defect,
-    and keeps its traceback. To be used as a decorator, too.
+    This is the case for errors of this package and for errors of the system about a file. All
+    other errors are bugs and keep their traceback. Can be used as a decorator.
 
     title (str): What cannot be done.
     """

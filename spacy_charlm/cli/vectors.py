@@ -1,4 +1,4 @@
-"""`charlm vectors`: vectors of transformers, kept on disk or made into a table of words."""
+"""`charlm vectors`: transformer vectors, cached on disk or reduced to a table of words."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,61 +19,61 @@ def cache_cli(
     ],
     code_path: Annotated[Path | None, typer.Option("--code", "-c", help="Code to import")] = None,
 ) -> None:
-    """Encode all texts of a pretraining ahead, so that it needs no transformer itself.
+    """Encode all texts of a pretraining ahead, so that it needs no transformer.
 
-    What is in the cache already is left as it is: a run that was stopped goes on. Settings of the
-    config are overridden as in spaCy's commands: --paths.raw_text texts.jsonl
+    A run that was stopped can be continued: texts in the cache are not encoded again. Override
+    settings of the config as in spaCy: --paths.raw_text texts.jsonl
     """
     from ..training.fill_cache import fill_cache
-    from ..training.progress import ShowProgress
+    from ..training.progress import ProgressBar
 
     overrides = parse_config_overrides(ctx.args)
     import_code(code_path)
-    show = ShowProgress("Encoding")
-    whole = False
+    bar = ProgressBar("Encoding")
+    complete = False
     try:
         with show_validation_error(config_path):
             config = load_config(config_path, overrides=overrides, interpolate=False)
-            added, total = fill_cache(config, show.update)
-        whole = True
+            added, total = fill_cache(config, bar.update)
+        complete = True
     except KeyboardInterrupt:
-        msg.warn("Stopped. What is in the cache stays there; the same command goes on.")
+        msg.warn("Stopped. Run the same command again to continue.")
         raise typer.Exit(130) from None
     finally:
-        show.close(done=whole)
+        bar.close(done=complete)
     msg.good(f"{added:,} texts added, {total:,} in all")
 
 
-@show_errors("There is no table.")
+@show_errors("The table cannot be made.")
 def distil_cli(
     model: Annotated[str, typer.Argument(help="Name on the Hugging Face hub, or a folder")],
-    words: Annotated[Path, typer.Argument(help="Words, one a line", exists=True, dir_okay=False)],
+    words: Annotated[Path, typer.Argument(help="Words, one per line", exists=True, dir_okay=False)],
     output: Annotated[Path, typer.Argument(help="Folder to write to, in spaCy's format")],
-    layer: Annotated[str, typer.Option(help="pieces, last, or numbers by commas")] = "last",
+    layer: Annotated[str, typer.Option(help="pieces, last, or numbers with commas")] = "last",
     pooling: Annotated[str, typer.Option(help="mean or first")] = "mean",
     lang: Annotated[str, typer.Option(help="Language of the words")] = "en",
 ) -> None:
-    """Make a static table of words from a transformer: a target for pretraining, or inputs."""
+    """Make a table of static word vectors from a transformer, as target or input."""
     from ..targets.distil_vectors import distil_vectors
     from ..targets.transformer_vectors import TransformerVectors
-    from ..training.progress import ShowProgress
+    from ..training.progress import ProgressBar
 
     given = _read_layer(layer)
     lines = words.read_text(encoding="utf8").splitlines()
     found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    show = ShowProgress("Encoding")
-    whole = False
+    bar = ProgressBar("Encoding")
+    complete = False
     try:
         target = TransformerVectors(model, layer=given, pooling=pooling, on_misaligned="skip")
-        kept = distil_vectors(target, found, output, lang, show.update)
-        whole = True
+        kept = distil_vectors(target, found, output, lang, bar.update)
+        complete = True
     finally:
-        show.close(done=whole)
+        bar.close(done=complete)
     msg.good(f"{kept:,} words of {len(found):,}, width {target.nO}: {output}")
 
 
 def _read_layer(text: str) -> str | int | list[int]:
-    """Read "last", "6" or "5, 6"; what is neither is refused by the encoder."""
+    """Parse "last", "6" or "5, 6". The encoder rejects other names."""
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:

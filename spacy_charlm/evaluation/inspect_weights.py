@@ -1,4 +1,4 @@
-"""What a weights file holds: its card, its layers and the config block that fits it."""
+"""The contents of a weights file: its card, its layers and the config block that fits it."""
 
 import inspect
 from collections.abc import Iterator, Sequence
@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import spacy
 import srsly
 from catalogue import RegistryError
 from spacy.attrs import NAMES
-from spacy.util import registry
+from spacy.language import Language
+from spacy.util import load_model_from_config, registry
 from thinc.api import Config, ConfigValidationError
 
 from ..card import CARD_ATTR, compare_weights, name_damage, read_card, read_weights
+from ..errors import Errors
 from ..pipeline.find_tok2vec import load_tok2vec
+from ..training.load_weights import load_into
 
 Block: TypeAlias = dict[str, Any]
 
@@ -21,20 +25,20 @@ WINDOW_UNITS = {
     "spacy.MaxoutWindowEncoder.v2": "residual(expand_window>>maxout>>layernorm>>dropout)",
     "spacy.MishWindowEncoder.v2": "residual(expand_window>>mish>>layernorm>>dropout)",
 }
-# The training sets them, the config block does not.
-PASSING_ATTRS = {CARD_ATTR, "dropout_rate", "is_enabled"}
+# Set by training, not by the config block.
+TRAINING_ATTRS = {CARD_ATTR, "dropout_rate", "is_enabled"}
 
 
 @dataclass(frozen=True)
 class SavedNode:
     """A layer as it is saved.
 
-    name (str): Its name, which spells out what it is composed of.
+    name (str): Its name, composed of the names of its sublayers.
     dims (Dict[str, Optional[int]]): Its sizes.
     attrs (Dict[str, Any]): Its settings.
-    refs (Dict[str, int]): Number of the layer behind each reference.
-    n_parameters (int): Numbers in its own arrays, without those of the layers within it.
-    n_bytes (int): The bytes that these take.
+    refs (Dict[str, int]): Index of the layer that each reference points to.
+    n_parameters (int): Number of its own parameters, without those of its sublayers.
+    n_bytes (int): Their size in bytes.
     """
 
     name: str
@@ -46,9 +50,9 @@ class SavedNode:
 
 
 def read_nodes(weights: dict[str, Any]) -> list[SavedNode]:
-    """Read the layers of weights, in the order of `Model.walk`.
+    """List the layers of weights, in the order of `Model.walk`.
 
-    weights (Dict[str, Any]): What `read_weights` returned.
+    weights (Dict[str, Any]): The result of `read_weights`.
     RETURNS (List[SavedNode]): The layers; the first is the tok2vec as a whole.
     """
     nodes = []
@@ -71,20 +75,20 @@ def recognise_tok2vec(nodes: Sequence[SavedNode]) -> tuple[Block, list[str]]:
     """Recognise the embed layer and the encoder of a tok2vec.
 
     nodes (Sequence[SavedNode]): Its layers.
-    RETURNS (Tuple[Block, List[str]]): The block, complete or with `embed` or `encode` alone or
-        empty, and what could not be told.
+    RETURNS (Tuple[Block, List[str]]): The block (complete, with only `embed` or `encode`, or
+        empty) and notes on what was not recognised.
     """
     notes: list[str] = []
     block: Block = {"@architectures": "spacy.Tok2Vec.v2"}
     for part, recognise in (("embed", recognise_embed), ("encode", recognise_encoder)):
-        place = nodes[0].refs.get(part)
-        found = recognise(nodes[place], nodes) if place is not None else None
+        index = nodes[0].refs.get(part)
+        found = recognise(nodes[index], nodes) if index is not None else None
         if found is not None:
             block[part] = found
-        elif place is None:
+        elif index is None:
             notes.append(f"no layer is called '{part}': this is no spacy.Tok2Vec.v2")
         else:
-            notes.append(f"{part}: not recognised in '{nodes[place].name}'")
+            notes.append(f"{part}: not recognised in '{nodes[index].name}'")
     if len(block) < 3:
         block.pop("@architectures")
     if "embed" in block:
@@ -92,10 +96,10 @@ def recognise_tok2vec(nodes: Sequence[SavedNode]) -> tuple[Block, list[str]]:
         block["embed"] = {**block["embed"], **defaults}
         if defaults:
             names = " and ".join(f"embed.{name}" for name in defaults)
-            notes.append(f"{names}: not kept in the weights, so the block has the default")
+            notes.append(f"{names}: not stored in the weights, so the block has the default")
     notes += [
         f"reads static vectors of width {node.dims.get('nM')}: set initialize.vectors to those "
-        "with which the weights were made"
+        "that the weights were trained with"
         for node in nodes
         if node.name == "static_vectors"
     ]
@@ -103,7 +107,7 @@ def recognise_tok2vec(nodes: Sequence[SavedNode]) -> tuple[Block, list[str]]:
 
 
 def recognise_embed(embed: SavedNode, nodes: Sequence[SavedNode]) -> Block | None:
-    """Recognise an embed layer that recorded its arguments, or one of spaCy's.
+    """Recognise an embed layer of this package, which stores its arguments, or one of spaCy's.
 
     embed (SavedNode): The layer.
     nodes (Sequence[SavedNode]): All layers of the tok2vec.
@@ -113,7 +117,7 @@ def recognise_embed(embed: SavedNode, nodes: Sequence[SavedNode]) -> Block | Non
         if "architecture" in node.attrs and "settings" in node.attrs:
             settings = dict(node.attrs["settings"])
             if all(other.name != "embed_ngrams" for other in nodes):
-                settings["ngrams"] = []  # which weights of before there were any do not say
+                settings["ngrams"] = []  # weights saved by older versions do not record it
             return {"@architectures": node.attrs["architecture"], **settings}
     hashes = [node for node in nodes if node.name == "hashembed"]
     hashes.sort(key=lambda node: node.attrs.get("column", 0))
@@ -168,7 +172,7 @@ def recognise_encoder(encode: SavedNode, nodes: Sequence[SavedNode]) -> Block | 
             "window_size": windows[-1].attrs.get("window_size"),
         }
         if "Maxout" in architecture:
-            # The walk goes level by level, and the encoder's maxout layers are the deepest.
+            # The walk is breadth-first, and the maxout layers of the encoder are the deepest.
             maxouts = [node for node in nodes if node.name == "maxout"]
             block["maxout_pieces"] = maxouts[-1].dims.get("nP")
         return block
@@ -176,11 +180,11 @@ def recognise_encoder(encode: SavedNode, nodes: Sequence[SavedNode]) -> Block | 
 
 
 def compare_block(block: Block, weights: dict[str, Any], nodes: Sequence[SavedNode]) -> list[str]:
-    """Build a layer from a block and say where it differs from the weights.
+    """Build a layer from a block and list how it differs from the weights.
 
     block (Block): The config block of a whole tok2vec.
-    weights (Dict[str, Any]): What `read_weights` returned.
-    nodes (Sequence[SavedNode]): What `read_nodes` returned.
+    weights (Dict[str, Any]): The result of `read_weights`.
+    nodes (Sequence[SavedNode]): The result of `read_nodes`.
     RETURNS (List[str]): One line per difference in names, sizes, shapes and settings.
     """
     try:
@@ -191,7 +195,7 @@ def compare_block(block: Block, weights: dict[str, Any], nodes: Sequence[SavedNo
     if lines:
         return lines
     for i, (saved, node) in enumerate(zip(nodes, model.walk())):
-        for name in sorted(set(saved.attrs) & set(node.attrs) - PASSING_ATTRS):
+        for name in sorted(set(saved.attrs) & set(node.attrs) - TRAINING_ATTRS):
             if saved.attrs[name] != node.attrs[name]:
                 values = f"weights {saved.attrs[name]!r}, block {node.attrs[name]!r}"
                 lines.append(f"layer {i} ({node.name}), {name}: {values}")
@@ -199,7 +203,7 @@ def compare_block(block: Block, weights: dict[str, Any], nodes: Sequence[SavedNo
 
 
 def _defaults(block: Block) -> Block:
-    """Give the arguments that the builder of a block has and the block lacks."""
+    """Return the defaults of the arguments that a block leaves out."""
     try:
         builder = registry.get("architectures", block["@architectures"])
     except RegistryError:
@@ -215,21 +219,21 @@ def _unpack(value: Any) -> Any:
     return srsly.msgpack_loads(value) if isinstance(value, bytes) else value
 
 
-# Shown in other ways than as facts: as the config block and as the table of layers.
+# Shown as the config block and as the table of layers.
 NO_FACTS = ("config", "embed", "sizes")
 
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What a weights file holds.
+    """The contents of a weights file.
 
-    n_bytes (int): Size of the file.
-    card (Optional[Dict[str, Any]]): The card, or None where the file has none.
+    n_bytes (int): Size of the file in bytes.
+    card (Optional[Dict[str, Any]]): The card, if the file has one.
     nodes (List[SavedNode]): The layers.
-    section (str): Where the block belongs, such as "components.tok2vec.model".
-    block (Block): The config block, or as much of it as could be told.
-    notes (List[str]): What could not be told.
-    differences (Optional[List[str]]): Where the weights and a config differ; None without one.
+    section (str): The section that the block belongs in, such as "components.tok2vec.model".
+    block (Block): The config block, or the parts of it that were recognised.
+    notes (List[str]): What was not recognised.
+    differences (Optional[List[str]]): How the weights differ from a config; None without one.
     """
 
     n_bytes: int
@@ -242,24 +246,24 @@ class WeightsReport:
 
     @property
     def n_parameters(self) -> int:
-        """Numbers in all arrays."""
+        """Number of parameters of all layers."""
         return sum(node.n_parameters for node in self.nodes)
 
     def block_text(self) -> str:
-        """Write the block as in a config, ready to paste; empty where nothing could be told."""
+        """Format the block as part of a config, ready to paste; "" if nothing was recognised."""
         if not self.block:
             return ""
         nested: dict[str, Any] = self.block
         for name in reversed(self.section.split(".")):
             nested = {name: nested}
-        # Sections above the block stand in the user's config already.
+        # The user's config already has the sections above the block.
         whole = "@architectures" in self.block
         start = f"[{self.section}]" if whole else f"[{self.section}.{next(iter(self.block))}]"
         text = Config(nested).to_str()
         return text[text.index(start) :].strip()
 
     def facts(self) -> Iterator[tuple[str, str]]:
-        """Yield what the card says, name and value, nested names joined by dots."""
+        """Yield names and values of the card; nested names are joined with dots."""
         kept = {name: fact for name, fact in (self.card or {}).items() if name not in NO_FACTS}
         yield from _flatten(kept)
 
@@ -270,13 +274,13 @@ def inspect_weights(
     component: str | None = None,
     layer: str | None = None,
 ) -> WeightsReport:
-    """Read what a weights file holds, and compare it with a config where one is given.
+    """Read a weights file, and compare it with a config if there is one.
 
-    path (Path): What `spacy pretrain` wrote.
+    path (Path): Weights from `spacy pretrain` or `charlm pretrain`.
     config (Optional[Config]): Interpolated config whose tok2vec should receive the weights.
     component (Optional[str]): Component of that config with the tok2vec; see `load_tok2vec`.
-    layer (Optional[str]): Layer in that component's model.
-    RETURNS (WeightsReport): What was found.
+    layer (Optional[str]): Layer in the model of that component.
+    RETURNS (WeightsReport): The contents.
     RAISES (ValueError): If the file does not hold weights or the config has no tok2vec.
     """
     data = path.read_bytes()
@@ -289,17 +293,39 @@ def inspect_weights(
         block, notes = recognise_tok2vec(nodes)
     if "@architectures" in block:
         lines = compare_block(block, weights, nodes)
-        notes += [f"the block does not give these weights exactly: {line}" for line in lines]
+        notes += [f"the block does not fit these weights exactly: {line}" for line in lines]
     if any(weights.get("shims") or []):
-        notes.append("layers of other frameworks, such as PyTorch: their parameters not counted")
+        notes.append("parameters of other frameworks, such as PyTorch, are not counted")
     differences = None
     if config is not None:
         differences = compare_weights(weights, load_tok2vec(config, component, layer)[1])
     return WeightsReport(len(data), card, nodes, section, block, notes, differences)
 
 
+def load_pretrained(path: Path, lang: str = "en") -> Language:
+    """Make a blank pipeline with the tok2vec that a weights file describes, and load the weights.
+
+    path (Path): Weights from `spacy pretrain` or `charlm pretrain`.
+    lang (str): Language of the pipeline, which determines tokenizer and lexical attributes.
+    RETURNS (Language): The pipeline, with the component "tok2vec".
+    RAISES (ValueError): If the file does not describe a whole tok2vec.
+    """
+    report = inspect_weights(path)
+    if "@architectures" not in report.block:
+        found = "; ".join(report.notes) or "unknown layers"
+        raise ValueError(Errors.E724.format(path=path, found=found))
+    config = spacy.blank(lang).config.copy()
+    config["nlp"]["pipeline"] = ["tok2vec"]
+    config["components"] = {"tok2vec": {"factory": "tok2vec", "model": report.block}}
+    nlp = load_model_from_config(config, auto_fill=True)
+    nlp.initialize()
+    pipe: Any = nlp.get_pipe("tok2vec")
+    load_into(pipe.model, path)
+    return nlp
+
+
 def _block_of_card(card: dict[str, Any]) -> tuple[str, Block]:
-    """Find the tok2vec in the config that a card carries; without one, say where it would be."""
+    """Find section and block of the tok2vec in the config that a card may contain."""
     config = card.get("config") or {}
     pretraining = config.get("pretraining") or {}
     component = pretraining.get("component") or "tok2vec"

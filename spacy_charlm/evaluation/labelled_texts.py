@@ -1,4 +1,4 @@
-"""Texts with a label each, or with a label per token, from files."""
+"""Texts with one label each, or with one per token, from files."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from ..errors import Errors
-from ..text.read_texts import read_json, read_lines
+from ..text.read_texts import read_docbin, read_json, read_lines
 
 FORMATS = (".jsonl", ".jsonl.gz", ".spacy")
 TASKS = ("cats", "ents", "tag", "pos")
@@ -25,8 +25,8 @@ class LabelledTexts:
 
     task (str): One of TASKS.
     texts (List[str | Doc]): The texts.
-    labels (List[List[str]]): For each text its label, or those of its tokens; "" where a token has
-        none.
+    labels (List[List[str]]): For each text its label, or those of its tokens; "" for a token
+        without one.
     """
 
     task: str
@@ -34,18 +34,18 @@ class LabelledTexts:
     labels: list[list[str]]
 
     def select(self, order: Sequence[int]) -> "LabelledTexts":
-        """Take some of the texts, in an order."""
+        """Select texts by their indices, in the order of these."""
         texts = [self.texts[i] for i in order]
         return LabelledTexts(self.task, texts, [self.labels[i] for i in order])
 
 
 @dataclass(frozen=True)
 class Items:
-    """What is classified: texts or tokens.
+    """The texts or tokens that are classified.
 
     texts (List[str | Doc]): The texts.
-    text_of (ndarray): The text of each item, int64 (n,).
-    token_of (ndarray): Its token in that text, int64 (n,); WHOLE_TEXT for the text itself.
+    text_of (ndarray): Index of the text of each item, int64 (n,).
+    token_of (ndarray): Index of its token in that text, int64 (n,); WHOLE_TEXT for a whole text.
     labels (ndarray): Its label, str (n,).
     """
 
@@ -58,19 +58,19 @@ class Items:
         return len(self.labels)
 
     def select(self, rows: np.ndarray) -> "Items":
-        """Take some of the items; the texts stay."""
+        """Select items; the texts stay."""
         return Items(self.texts, self.text_of[rows], self.token_of[rows], self.labels[rows])
 
 
 def read_labelled(path: Path, vocab: Vocab, task: str = "auto") -> LabelledTexts:
     """Read labelled texts.
 
-    path (Path): .jsonl or .jsonl.gz, records with `text` and `label`; or .spacy, Docs with `cats`
-        (one of them true), `ents`, `tag_` or `pos_`.
-    vocab (Vocab): Where the strings of a .spacy file go.
-    task (str): One of TASKS; "auto" takes the first of them that the file has.
-    RETURNS (LabelledTexts): Texts without a label are left out.
-    RAISES (ValueError): If the file cannot be read or holds no such labels.
+    path (Path): A .jsonl or .jsonl.gz file of records with `text` and `label`; or a .spacy file of
+        Docs with `cats` (one of them true), `ents`, `tag_` or `pos_`.
+    vocab (Vocab): The vocab for the Docs of a .spacy file.
+    task (str): One of TASKS; "auto" takes the first one that the file has labels for.
+    RETURNS (LabelledTexts): The texts that have labels.
+    RAISES (ValueError): If the file cannot be read or has no such labels.
     """
     if task not in (*TASKS, "auto"):
         raise ValueError(Errors.E612.format(tasks=", ".join(("auto", *TASKS)), found=task))
@@ -89,23 +89,18 @@ def read_labelled(path: Path, vocab: Vocab, task: str = "auto") -> LabelledTexts
         return LabelledTexts(
             "cats", [text for text, _ in records], [[label] for _, label in records]
         )
-    # What damaged bytes raise depends on where the damage is.
-    try:
-        docs = list(DocBin().from_disk(path).get_docs(vocab))
-    except (ValueError, KeyError, IndexError, TypeError, ZeroDivisionError) as err:
-        raise ValueError(Errors.E110.format(path=path, reason=err)) from err
-    return _label_docs(docs, path, task)
+    return _label_docs(list(read_docbin(path, vocab)), path, task)
 
 
 def shuffle_labelled(data: LabelledTexts, seed: int) -> LabelledTexts:
-    """Put the texts into a random order, which depends on their number and the seed only."""
+    """Shuffle the texts. The order depends only on their number and the seed."""
     order = list(range(len(data.texts)))
     random.Random(seed).shuffle(order)
     return data.select(order)
 
 
 def make_items(data: LabelledTexts) -> Items:
-    """List what is classified: the texts, or their tokens that have a label."""
+    """List the texts, or those of their tokens that have a label."""
     lengths = [len(labels) for labels in data.labels]
     labels = np.array([label for labels in data.labels for label in labels], dtype=str)
     text_of = np.repeat(np.arange(len(lengths)), lengths)
@@ -157,7 +152,7 @@ def _label_text(doc: Doc) -> list[str]:
     true = [label for label, value in doc.cats.items() if value >= 0.5]
     if len(doc.cats) == 1:
         return true or [f"not {next(iter(doc.cats))}"]
-    # Several true categories, or none, are told from no categories at all by the caller.
+    # Several true categories, or none of several, differ from no categories: the caller raises.
     return true or ["", "none"] if doc.cats else []
 
 

@@ -1,10 +1,9 @@
-"""What pretraining has learned: a linear classifier on frozen vectors and few labels."""
+"""Probe: a linear classifier on frozen vectors shows what pretraining has learned."""
 
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from ..errors import Errors
 from ..machine import use_blas
 from ..pipeline.find_tok2vec import load_tok2vec, open_target
 from ..training.load_weights import load_into
+from ..types import Score
 from .labelled_texts import (
     OUTSIDE,
     Items,
@@ -26,21 +26,109 @@ from .labelled_texts import (
     read_labelled,
     shuffle_labelled,
 )
-from .text_vectors import Encoder, encode_by_target, encode_by_tok2vec, encode_items
+from .text_vectors import TokenReader, embed_items, read_by_target, read_by_tok2vec
 
+PRETRAINED, RANDOM, GUESS = "pretrained tok2vec", "random weights", "most frequent label"
 # Small values suffice: the vectors are standardised and the labels are few.
 STRENGTHS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.1, 1.0, 10.0)
 N_FOLDS = 5
 
 
+def probe(
+    config: Config,
+    weights: Path | None,
+    train: Path,
+    dev: Path | None = None,
+    *,
+    n_dev: int = 0,
+    task: str = "auto",
+    n_labels: int = 1000,
+    draws: int = 3,
+    seed: int = 0,
+    limit_dev: int = 0,
+    component: str | None = None,
+    layer: str | None = None,
+) -> list[Score]:
+    """Fit logistic regressions on the vectors of a frozen tok2vec and score them.
+
+    The pretrained tok2vec is compared with random weights, with the target vectors of the config
+    (or else those of its vocab), and with the most frequent label. The vector of a text is the
+    mean over its tokens. The training file is shuffled. Each draw takes the next `n_labels`
+    texts, or the next tokens after the tokens have been shuffled as well.
+
+    config (Config): Interpolated config with the tok2vec, for `spacy pretrain` or `spacy train`.
+    weights (Optional[Path]): Weights from `spacy pretrain`; None for random weights only.
+    train (Path): Labelled texts from which the labels are drawn; see `read_labelled`.
+    dev (Optional[Path]): Labelled texts to score on.
+    n_dev (int): Without `dev`: number of texts at the end of the shuffled training file to score
+        on.
+    task (str): "cats" for texts, "ents", "tag" or "pos" for tokens, "auto" for what the file has.
+    n_labels (int): Labels per draw, of texts or of tokens. Recommended values: 1000 for texts,
+        1000 to 10,000 for tokens.
+    draws (int): Number of draws. They overlap only if the file is too small.
+    seed (int): Seed of the shuffle, of the folds and of the random weights.
+    limit_dev (int): Most texts to score on; 0 for all.
+    component (Optional[str]): Component with the tok2vec; by default that of [pretraining], or
+        "tok2vec".
+    layer (Optional[str]): Layer in the model of that component; by default that of [pretraining].
+    RETURNS (List[Score]): For each kind of vectors, accuracy (or micro_f and macro_f for "ents")
+        with one value per draw, and the regularisation "C" that each draw chose.
+    RAISES (ValueError): If config, weights or data do not fit, or there are too few labels.
+    RAISES (ImportError): If scikit-learn is missing.
+    """
+    least = (("--n-labels", n_labels, 1), ("--draws", draws, 1), ("--limit-dev", limit_dev, 0))
+    for name, value, expected in least:
+        if value < expected:
+            raise ValueError(Errors.E617.format(expected=expected, what=f"as {name}", found=value))
+    if (dev is None) == (n_dev <= 0):
+        raise ValueError(Errors.E619.format(found="neither" if dev is None else "both"))
+    LinearProbe()  # fails early if scikit-learn is missing
+    with _fast_ops():
+        nlp, readers = _build_readers(config, weights, component, layer, seed)
+        train_data = shuffle_labelled(read_labelled(train, nlp.vocab, task), seed)
+        if dev is not None:
+            dev_data = read_labelled(dev, nlp.vocab, train_data.task)
+            dev_data = shuffle_labelled(dev_data, seed)
+        else:
+            train_data, dev_data = _split(train_data, n_dev, train)
+        dev_items = make_items(
+            dev_data.select(range(limit_dev or len(dev_data.texts))[: len(dev_data.texts)])
+        )
+        train_items, drawn = _draw(train_data, n_labels, draws, seed, train)
+        train_X = embed_items(nlp, train_items, readers, "train")
+        dev_X = embed_items(nlp, dev_items, readers, "dev")
+    task = train_data.task
+    unit = "texts" if task == "cats" else "tokens"
+    n_classes = len(set(dev_items.labels.tolist()))
+    facts: dict[str, str | float] = {"task": task, "classes": n_classes, "labels": n_labels}
+    scores = []
+    for name in readers:
+        values: dict[str, list[float]] = {}
+        for part in drawn:
+            linear = LinearProbe(by_entity=task == "ents", seed=seed)
+            linear.fit(train_X[name][part], train_items.labels[part])
+            found = linear.score(dev_X[name], dev_items.labels)
+            for metric, value in {**found, "C": linear.C}.items():
+                values.setdefault(metric, []).append(value)
+        conditions = {**facts, "width": train_X[name].shape[1]}
+        scores += [
+            Score(name, metric, tuple(some), len(dev_items), unit, conditions)
+            for metric, some in values.items()
+        ]
+    if task != "ents":
+        accuracies = _guess(train_items, drawn, dev_items)
+        scores.append(Score(GUESS, "accuracy", accuracies, len(dev_items), unit, facts))
+    return scores
+
+
 class LinearProbe:
     """A logistic regression that chooses its regularisation on its own training labels.
 
-    The vectors are standardised by the mean and the deviation of the training part. C, one of
-    STRENGTHS, is chosen by five-fold cross-validation, the folds stratified by label.
+    The vectors are standardised with the mean and the deviation of the training part. C, one of
+    STRENGTHS, is chosen by five-fold cross-validation with folds stratified by label.
 
-    by_entity (bool): Whether labels are entities beside OUTSIDE and are scored by F1; otherwise by
-        accuracy.
+    by_entity (bool): Whether the labels are entities and OUTSIDE, which are scored by F1. All
+        other labels are scored by accuracy.
     seed (int): Seed of the folds.
     RAISES (ImportError): If scikit-learn is missing.
     """
@@ -62,7 +150,8 @@ class LinearProbe:
 
         X (ndarray): Vectors of the training part, (n, nO).
         labels (ndarray): Their labels, str (n,).
-        RAISES (ValueError): If the labels are too few to choose C.
+        RETURNS (LinearProbe): The probe itself.
+        RAISES (ValueError): If there are too few labels to choose C.
         """
         counts = Counter(labels.tolist())
         common = [label for label, count in counts.most_common() if count > 1]
@@ -82,7 +171,7 @@ class LinearProbe:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", self._exceptions.ConvergenceWarning)
-            # Rare labels are not in every fold, and need not be.
+            # Rare labels need not be in every fold.
             warnings.filterwarnings("ignore", message="The least populated class")
             search.fit(X, labels)
         self.C = search.best_params_["logisticregression__C"]
@@ -90,20 +179,18 @@ class LinearProbe:
         return self
 
     def score(self, X: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """Score on other vectors.
+        """Score the predictions for other vectors.
 
         X (ndarray): Vectors, (n, nO).
-        labels (ndarray): Their labels, str (n,). Those never seen in training count as missed.
-        RETURNS (Dict[str, float]): accuracy; or micro_f and macro_f over the tokens' entity
-            labels, OUTSIDE left out. In per cent.
+        labels (ndarray): Their labels, str (n,). Labels that the training part lacks count as
+            errors.
+        RETURNS (Dict[str, float]): "accuracy"; or "micro_f" and "macro_f" over the entity labels
+            of the tokens, without OUTSIDE. Between 0 and 1.
         """
         predicted = self._model.predict(X)
         if not self.by_entity:
-            return {"accuracy": 100 * float((predicted == labels).mean())}
-        return {
-            f"{average}_f": 100 * self._f1(labels, predicted, average)
-            for average in ("micro", "macro")
-        }
+            return {"accuracy": float((predicted == labels).mean())}
+        return {f"{name}_f": self._f1(labels, predicted, name) for name in ("micro", "macro")}
 
     def _score_fold(self, model: Any, X: np.ndarray, labels: np.ndarray) -> float:
         predicted = model.predict(X)
@@ -123,146 +210,24 @@ class LinearProbe:
         )
 
 
-PRETRAINED, RANDOM = "pretrained tok2vec", "random weights"
-
-
-@dataclass
-class Row:
-    """The scores of one representation.
-
-    name (str): What the vectors come from.
-    width (int): Their width; 0 where there are none.
-    scores (Dict[str, List[float]]): For each metric the score of each draw, in per cent.
-    C (List[float]): The regularisation that each draw chose.
-    """
-
-    name: str
-    width: int
-    scores: dict[str, list[float]] = field(default_factory=dict)
-    C: list[float] = field(default_factory=list)
-
-    def summary(self) -> dict[str, tuple[float, float | None]]:
-        """Give mean and standard deviation (None for one draw) of each metric."""
-        return {
-            metric: (float(np.mean(x)), float(np.std(x, ddof=1)) if len(x) > 1 else None)
-            for metric, x in self.scores.items()
-        }
-
-
-@dataclass
-class Report:
-    """What a probe found.
-
-    task (str): "cats", "ents", "tag" or "pos".
-    n_labels (int): Labels of each draw.
-    n_dev (int): Texts or tokens of the development part.
-    labels (List[str]): The labels of the development part.
-    rows (List[Row]): One per representation, then the most frequent label.
-    """
-
-    task: str
-    n_labels: int
-    n_dev: int
-    labels: list[str]
-    rows: list[Row]
-
-
-def probe(
-    config: Config,
-    weights: Path | None,
-    train: Path,
-    dev: Path | None = None,
-    *,
-    n_dev: int = 0,
-    task: str = "auto",
-    n_labels: int = 1000,
-    draws: int = 3,
-    seed: int = 0,
-    limit_dev: int = 0,
-    component: str | None = None,
-    layer: str | None = None,
-) -> Report:
-    """Fit logistic regressions on the vectors of a frozen tok2vec and score them.
-
-    The same is done for the target vectors of the config, or else the vectors of its vocab, and for
-    the tok2vec with random weights. A text's vector is the mean over its tokens. The training file
-    is shuffled; each draw takes the next `n_labels` of its texts, or of its tokens shuffled again.
-
-    config (Config): Interpolated config with the tok2vec: for `spacy pretrain` or `spacy train`.
-    weights (Optional[Path]): What `spacy pretrain` wrote; None for random weights only.
-    train (Path): Labelled texts, of which the labels are drawn: see `read_labelled`.
-    dev (Optional[Path]): Labelled texts to score on.
-    n_dev (int): Where there is no `dev`: how many texts at the end of the shuffled training file
-        are scored on.
-    task (str): "cats" for texts, "ents", "tag" or "pos" for tokens, "auto" for what the file has.
-    n_labels (int): Labels of a draw, of texts or of tokens. Recommended values: 1000 for texts,
-        1000 to 10,000 for tokens.
-    draws (int): How often labels are drawn. Draws overlap only where the file is too small.
-    seed (int): Seed of the shuffle, of the folds and of the random weights.
-    limit_dev (int): Texts to score on at most; 0 for all.
-    component (Optional[str]): Component with the tok2vec; by default that of [pretraining], or
-        "tok2vec".
-    layer (Optional[str]): Layer in that component's model; by default that of [pretraining].
-    RETURNS (Report): The scores.
-    RAISES (ValueError): If config, weights or data do not fit, or labels are too few.
-    RAISES (ImportError): If scikit-learn is missing.
-    """
-    least = (("--n-labels", n_labels, 1), ("--draws", draws, 1), ("--limit-dev", limit_dev, 0))
-    for name, value, expected in least:
-        if value < expected:
-            raise ValueError(Errors.E617.format(expected=expected, what=f"as {name}", found=value))
-    if (dev is None) == (n_dev <= 0):
-        raise ValueError(Errors.E619.format(found="neither" if dev is None else "both"))
-    LinearProbe()  # fails early where scikit-learn is missing
-    with _fast_ops():
-        nlp, encoders = _build_encoders(config, weights, component, layer, seed)
-        train_data = shuffle_labelled(read_labelled(train, nlp.vocab, task), seed)
-        if dev is not None:
-            dev_data = read_labelled(dev, nlp.vocab, train_data.task)
-            dev_data = shuffle_labelled(dev_data, seed)
-        else:
-            train_data, dev_data = _split(train_data, n_dev, train)
-        dev_items = make_items(
-            dev_data.select(range(limit_dev or len(dev_data.texts))[: len(dev_data.texts)])
-        )
-        train_items, drawn = _draw(train_data, n_labels, draws, seed, train)
-        train_X = encode_items(nlp, train_items, encoders, "train")
-        dev_X = encode_items(nlp, dev_items, encoders, "dev")
-    task = train_data.task
-    rows = []
-    for name in encoders:
-        row = Row(name, train_X[name].shape[1])
-        for part in drawn:
-            linear = LinearProbe(by_entity=task == "ents", seed=seed)
-            linear.fit(train_X[name][part], train_items.labels[part])
-            for metric, value in linear.score(dev_X[name], dev_items.labels).items():
-                row.scores.setdefault(metric, []).append(value)
-            row.C.append(linear.C)
-        rows.append(row)
-    if task != "ents":
-        rows.append(_guess(train_items, drawn, dev_items))
-    labels = np.unique(dev_items.labels).tolist()
-    return Report(task, n_labels, len(dev_items), labels, rows)
-
-
-def _build_encoders(
+def _build_readers(
     config: Config, weights: Path | None, component: str | None, layer: str | None, seed: int
-) -> tuple[Language, dict[str, Encoder]]:
-    encoders: dict[str, Encoder] = {}
+) -> tuple[Language, dict[str, TokenReader]]:
+    readers: dict[str, TokenReader] = {}
     fix_random_seed(seed)
     nlp, random = load_tok2vec(config, component, layer)
     if weights is not None:
-        # Of its own pipeline, so that the two share neither parameters nor cached vectors.
+        # From a pipeline of its own, so that the two share neither parameters nor cached vectors.
         _, pretrained = load_tok2vec(config, component, layer)
         load_into(pretrained, weights)
-        encoders[PRETRAINED] = encode_by_tok2vec(pretrained)
-    encoders[RANDOM] = encode_by_tok2vec(random)
+        readers[PRETRAINED] = read_by_tok2vec(pretrained)
+    readers[RANDOM] = read_by_tok2vec(random)
     target = open_target(config, nlp)
     if target is None:
-        logger.warning("The config names no target vectors: their row is left out.")
+        logger.warning("The config names no target vectors, so their row is left out.")
     else:
-        encoders[f"target {target.describe()['name']}"] = encode_by_target(target, random)
-    return nlp, encoders
+        readers[f"target {target.describe()['name']}"] = read_by_target(target, random)
+    return nlp, readers
 
 
 def _split(data: LabelledTexts, n_dev: int, path: Path) -> tuple[LabelledTexts, LabelledTexts]:
@@ -275,7 +240,7 @@ def _split(data: LabelledTexts, n_dev: int, path: Path) -> tuple[LabelledTexts, 
 def _draw(
     data: LabelledTexts, n_labels: int, draws: int, seed: int, path: Path
 ) -> tuple[Items, list[np.ndarray]]:
-    """Draw labels: the items of all draws, and which of them each draw has."""
+    """Draw labels: return the items of all draws, and the indices of the items of each draw."""
     items = make_items(data)
     if len(items) < n_labels:
         what = "labelled texts to draw from" if data.task == "cats" else "labelled tokens"
@@ -284,7 +249,7 @@ def _draw(
         found = dict(Counter(items.labels.tolist()))
         raise ValueError(Errors.E618.format(found=found, n=len(items)))
     order = np.arange(len(items))
-    if data.task != "cats":  # tokens of one text are alike
+    if data.task != "cats":  # because the tokens of one text are similar
         order = np.random.default_rng(seed).permutation(order)
     chosen = [
         order.take(range(k * n_labels, (k + 1) * n_labels), mode="wrap") for k in range(draws)
@@ -293,11 +258,10 @@ def _draw(
     return items.select(used), [np.searchsorted(used, part) for part in chosen]
 
 
-def _guess(train: Items, drawn: Sequence[np.ndarray], dev: Items) -> Row:
-    """Score the most frequent label of each draw."""
+def _guess(train: Items, drawn: Sequence[np.ndarray], dev: Items) -> tuple[float, ...]:
+    """Compute the accuracy of the most frequent label of each draw."""
     guesses = [Counter(train.labels[part].tolist()).most_common(1)[0][0] for part in drawn]
-    accuracy = [100 * float((dev.labels == guess).mean()) for guess in guesses]
-    return Row("most frequent label", 0, {"accuracy": accuracy})
+    return tuple(float((dev.labels == guess).mean()) for guess in guesses)
 
 
 def _too_few(expected: int, what: str, found: int, path: Path, option: str) -> str:
@@ -307,7 +271,7 @@ def _too_few(expected: int, what: str, found: int, path: Path, option: str) -> s
 
 @contextmanager
 def _fast_ops() -> Iterator[None]:
-    """Build and run layers with NumPy's matrix products, on the CPU."""
+    """Build and run layers on the CPU with the matrix products of NumPy."""
     ops = get_current_ops()
     use_blas(Language)
     try:

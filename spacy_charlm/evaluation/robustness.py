@@ -1,7 +1,7 @@
-"""How much a pipeline loses where people mistype."""
+"""Scores of pipelines on texts with typos."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,53 +12,26 @@ from spacy.training import Corpus, Example
 from spacy.util import is_package
 
 from ..errors import Errors
+from ..files import name_paths
 from ..noise.noisy_examples import make_noisy_example
 from ..noise.typos import COMMON_KINDS, Typos, check_rate
+from ..training.progress import ProgressBar
+from ..types import Score
 
-# The scores that a reader looks for first, of each component.
-METRICS = {
-    "cats_score": "textcat",
-    "ents_f": "entities F",
-    "tag_acc": "tags",
-    "pos_acc": "parts of speech",
-    "morph_acc": "morphology",
-    "lemma_acc": "lemmas",
-    "dep_las": "LAS",
-    "sents_f": "sentences F",
-}
-Draw = tuple[dict[str, float], float]  # the scores, and the share of the words that was edited
+# The main score of each kind of component; spans_*_f of all span groups come in addition.
+METRICS = (
+    "cats_score",
+    "ents_f",
+    "tag_acc",
+    "pos_acc",
+    "morph_acc",
+    "lemma_acc",
+    "dep_las",
+    "sents_f",
+)
 MIXED = "mixed"
-BATCH = 32  # Docs at a time: of long texts the 256 of most configs are twice as slow
-
-
-@dataclass(frozen=True)
-class Curve:
-    """The scores of a pipeline by one metric at one kind of typo.
-
-    pipeline (str): Its name.
-    metric (str): The name of the score: a key of METRICS, or that of a group of spans.
-    kind (str): A kind of typo, or "mixed".
-    rates (List[float]): Shares of words with an edit that were asked for, from 0.
-    scores (List[List[float]]): For each rate the score with each seed of the typos and of the
-        training, from 0 to 1.
-    edited (List[float]): For each rate the share of the words that were edited: less than the rate
-        where not all words can take that kind of edit.
-    """
-
-    pipeline: str
-    metric: str
-    kind: str
-    rates: list[float]
-    scores: list[list[float]]
-    edited: list[float]
-
-    def means(self) -> list[float]:
-        """Mean over the seeds at each rate."""
-        return [float(np.mean(scores)) for scores in self.scores]
-
-    def deviations(self) -> list[float]:
-        """Standard deviation over the seeds at each rate; 0 for one seed."""
-        return [float(np.std(s, ddof=1)) if len(s) > 1 else 0.0 for s in self.scores]
+EDITED = "edited"  # the metric that is the share of words with a typo
+BATCH = 32  # Docs at a time; with long texts the 256 of most configs take twice as long
 
 
 def measure_robustness(
@@ -69,70 +42,70 @@ def measure_robustness(
     kinds: Sequence[str],
     seeds: int = 3,
     limit: int = 0,
-    misspellings: dict[str, list[str]] | None = None,
-    show: Callable[[str, float, int], None] = lambda pipeline, done, words: None,
-) -> list[Curve]:
-    """Score pipelines on texts with more and more typos; the same typos for all of them.
+    misspellings: Path | None = None,
+) -> list[Score]:
+    """Score pipelines on texts with more and more typos, which are the same for all of them.
 
-    pipelines (Sequence[str]): Folders or names of any spaCy pipelines; a folder of trainings with
-        other seeds counts as one, see `find_members`.
-    data (Path): A .spacy file, or a folder of them, with the labels that they predict.
-    rates (Sequence[float]): Shares of words with an edit; 0 is added.
-    kinds (Sequence[str]): Kinds of `Typos`, and "mixed".
-    seeds (int): Draws for each rate.
-    limit (int): Texts at most; 0 for all.
-    misspellings (Optional[Dict[str, List[str]]]): For the kind "natural".
-    show (Callable[[str, float, int], None]): Told how far a pipeline is.
-    RETURNS (List[Curve]): One for each pipeline, metric and kind.
+    pipelines (Sequence[str]): Folders or packages of any spaCy pipelines. A folder of trainings
+        with several seeds counts as one pipeline; see `find_members`.
+    data (Path): A .spacy file, or a folder of them, with the labels that the pipelines predict.
+    rates (Sequence[float]): Shares of words with a typo; 0 is added.
+    kinds (Sequence[str]): Kinds of `Typos`, and "mixed" for the five common ones.
+    seeds (int): Seeds of the typos per rate.
+    limit (int): Most texts; 0 for all.
+    misspellings (Optional[Path]): For the kind "natural": lines with a misspelling, TAB, the
+        correct word. Only words that training never draws typos from are used.
+    RETURNS (List[Score]): For each pipeline, metric, kind ("typos") and rate: one value per seed
+        of the typos and of the training. The metric "edited" is the share of words with a typo,
+        which is less than the rate if not all words can take that kind.
     RAISES (ValueError): If nothing can be scored, or a kind is unknown.
     """
     rates = sorted({0.0, *map(check_rate, rates)})
-    makers = {kind: _make_typos(kind, misspellings) for kind in kinds}
+    typos = {kind: _make_typos(kind, misspellings) for kind in kinds}
+    for some in typos.values():
+        some.load()
     members = {name: find_members(name) for name in pipelines}
     _check_names([member for some in members.values() for member in some])
-    curves: list[Curve] = []
-    for name in pipelines:
-        n_runs = len(members[name]) * (1 + len(makers) * (len(rates) - 1) * seeds)
-        run = words = 0
-        show(name, 0.0, 0)
-        found: dict[tuple[str, str], Curve] = {}
+    scores: list[Score] = []
+    for name, source in zip(pipelines, name_paths([Path(name) for name in pipelines])):
+        values: dict[tuple[str, str, float], list[float]] = {}
+        progress = ProgressBar(source)
+        n_runs = len(members[name]) * (1 + len(typos) * (len(rates) - 1) * seeds)
+        n_done = n_words = 0
         for member in members[name]:
             nlp = _load(member)
             examples = _read_examples(nlp, data, limit)
-            clean = _score(nlp, examples)
-            if not clean:
+            words = sum(len(example.reference) for example in examples)
+            clean = {**_score(nlp, examples), EDITED: 0.0}
+            if len(clean) == 1:
                 raise ValueError(Errors.E660.format(path=data, found="none"))
-            run += 1
-            for kind, typos in makers.items():
-                draws: list[list[Draw]] = [[(clean, 0.0)]]
-                for rate in rates[1:]:
-                    draws.append([])
-                    for seed in range(seeds):
-                        draws[-1].append(_draw(nlp, examples, typos.at(rate), seed))
-                        run += 1
-                        words += sum(len(example.reference) for example in examples)
-                        show(name, run / n_runs, words)
-                shares = [float(np.mean([edited for _, edited in some])) for some in draws]
-                for metric in clean:
-                    key = (metric, kind)
-                    if key not in found:
-                        found[key] = Curve(name, *key, rates, [[] for _ in rates], shares)
-                    for scores, some in zip(found[key].scores, draws):
-                        scores += [one.get(metric, 0.0) for one, _ in some]
-        curves += found.values()
-    return curves
-
-
-def describe_metric(metric: str) -> str:
-    """Say what is scored, such as "spans F (sc)"."""
-    return METRICS.get(metric, f"spans F ({metric[len('spans_') : -len('_f')]})")
+            n_done += 1
+            # First of all, so that the scores are in the order of the curves.
+            for key in product(typos, clean, rates):
+                values.setdefault(key, [])
+            for kind in typos:
+                for metric, value in clean.items():
+                    values[kind, metric, 0.0].append(value)
+                for rate, typo_seed in product(rates[1:], range(seeds)):
+                    found = _score_noisy(nlp, examples, typos[kind].at(rate), typo_seed)
+                    for metric in clean:
+                        values[kind, metric, rate].append(found.get(metric, 0.0))
+                    n_done += 1
+                    n_words += words
+                    progress.update(n_done / n_runs, n_words)
+        progress.close(done=True)
+        for (kind, metric, rate), some in values.items():
+            n, unit = (words, "words") if metric == EDITED else (len(examples), "texts")
+            conditions: dict[str, str | float] = {"typos": kind, "rate": rate}
+            scores.append(Score(source, metric, tuple(some), n, unit, conditions))
+    return scores
 
 
 def find_members(name: str) -> list[str]:
-    """Find the pipelines that a name stands for.
+    """List the pipelines that a name stands for.
 
-    name (str): A package, a pipeline's folder, or a folder of trainings with other seeds, each
-        with a `model-best` or `model-last`, or a pipeline itself.
+    name (str): A package, the folder of a pipeline, or a folder of trainings with several seeds.
+        Each of these is a pipeline or has one in `model-best` or `model-last`.
     RETURNS (List[str]): The pipelines, at least one.
     """
     folder = Path(name)
@@ -143,30 +116,33 @@ def find_members(name: str) -> list[str]:
 
 
 def _find_pipeline(folder: Path) -> list[str]:
-    """Find the pipeline of a training, the best one first, or of the folder itself; or none."""
-    places = [folder / "model-best", folder / "model-last", folder]
-    return [str(place) for place in places if (place / "config.cfg").exists()][:1]
+    """Find the best pipeline of a training, else the last one, else the folder itself."""
+    found = [folder / "model-best", folder / "model-last", folder]
+    return [str(path) for path in found if (path / "config.cfg").exists()][:1]
 
 
 def _check_names(names: Sequence[str]) -> None:
-    """Refuse what is no pipeline before the first one has been scored."""
+    """Raise an error for a name that is no pipeline before the first one is scored."""
     for name in names:
         if not Path(name).exists() and not is_package(name):
             raise ValueError(Errors.E661.format(path=name, found="no such folder or package"))
 
 
-def _draw(nlp: Language, examples: Sequence[Example], typos: Typos, seed: int) -> Draw:
-    """Score texts with typos; an entity that no token fits any more counts as missed."""
+def _score_noisy(
+    nlp: Language, examples: Sequence[Example], typos: Typos, seed: int
+) -> dict[str, float]:
+    """Score texts with typos. An entity that fits no token any more counts as missed."""
     rng = np.random.default_rng([seed, round(typos.rate * 1000)])
-    made = [make_noisy_example(nlp, one, typos, rng, give_up=False) for one in examples]
+    made = [make_noisy_example(nlp, one, typos, rng, drop_spans=False) for one in examples]
     words = sum(counts.words for _, counts in made)
     edited = sum(counts.edited for _, counts in made) / max(1, words)
-    return _score(nlp, [one for one, _ in made]), edited
+    return {**_score(nlp, [one for one, _ in made]), EDITED: edited}
 
 
-def _make_typos(kind: str, misspellings: dict[str, list[str]] | None) -> Typos:
+def _make_typos(kind: str, misspellings: Path | None) -> Typos:
+    kinds = COMMON_KINDS if kind == MIXED else [kind]
     try:
-        return Typos(0.0, COMMON_KINDS if kind == MIXED else [kind], misspellings=misspellings)
+        return Typos(0.0, kinds, misspellings=misspellings, held_out=True)
     except ValueError as err:
         raise ValueError(f"{err} '{MIXED}' stands for {', '.join(COMMON_KINDS)}.") from None
 
@@ -190,6 +166,6 @@ def _read_examples(nlp: Language, path: Path, limit: int) -> list[Example]:
 def _score(nlp: Language, examples: list[Example]) -> dict[str, float]:
     scores: dict[str, Any] = nlp.evaluate(examples, batch_size=BATCH) if examples else {}
     if not any(example.reference.cats for example in examples):
-        scores.pop("cats_score", None)  # 0 where there is none
+        scores.pop("cats_score", None)  # which is 0 without categories
     spans = [name for name in scores if name.startswith("spans_") and name.endswith("_f")]
     return {name: scores[name] for name in (*METRICS, *spans) if scores.get(name) is not None}

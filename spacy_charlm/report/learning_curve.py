@@ -1,29 +1,26 @@
-"""Learning curves of pretraining runs, read from their logs."""
+"""Learning curves of pretraining runs, drawn from their logs."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import srsly
-
 from ..compat import require
 from ..errors import Errors
-from ..text.read_texts import read_lines
+from ..files import name_paths
+from ..training.run_log import read_log
+from .figure import COLOURS, FORMATS, GREY, save_figure
+from .table import check_ending
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LOG_NAME = "log.jsonl"
-FORMATS = (".png", ".svg", ".pdf")
-# Okabe and Ito, "Color Universal Design" (2008), in an order that keeps neighbours apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-GREY = "#666666"
 
 
 class Curve(NamedTuple):
-    """A value of the log, and how it is drawn."""
+    """A value of the log and how it is drawn."""
 
     key: str
     label: str
@@ -31,7 +28,7 @@ class Curve(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """A part of the picture: values that share an axis."""
+    """A part of the figure: values that share an axis."""
 
     title: str
     curves: tuple[Curve, ...]
@@ -51,10 +48,10 @@ PANELS = (
 )
 
 
-class Run(NamedTuple):
+class LoggedRun(NamedTuple):
     """A run and its steps.
 
-    label (str): Its name in the picture.
+    label (str): Its name in the figure.
     steps (List[Dict[str, Any]]): The lines of its log, in the order of the words read.
     """
 
@@ -62,82 +59,51 @@ class Run(NamedTuple):
     steps: list[dict[str, Any]]
 
     def points(self, key: str) -> tuple[list[float], list[float]]:
-        """Give words read and values of the steps that have a finite one."""
+        """Return words read and value of each step with a finite value."""
         pairs = [(step["words"], step[key]) for step in self.steps if _is_number(step.get(key))]
         return [words for words, _ in pairs], [value for _, value in pairs]
 
     def best(self) -> dict[str, Any] | None:
-        """Give the step whose weights are kept as the best."""
+        """Return the step whose weights are kept as the best."""
         return next((step for step in reversed(self.steps) if step.get("best")), None)
 
 
 def plot_logs(paths: Sequence[Path], output: Path) -> None:
-    """Draw the logs of runs into one picture.
+    """Draw the logs of runs as one figure.
 
     paths (Sequence[Path]): Logs of `charlm pretrain`, or the folders that hold them.
-    output (Path): The picture; its name tells the format.
-    RAISES (ValueError): If a log is missing, empty or damaged, or the format is unknown.
+    output (Path): The file to write: .png, .svg or .pdf.
+    RAISES (ValueError): If a log is missing or empty, or the format is unknown.
     RAISES (ImportError): If matplotlib is missing.
     """
-    if output.suffix.lower() not in FORMATS:
-        raise ValueError(Errors.E643.format(formats=", ".join(FORMATS), path=output))
+    check_ending(output, FORMATS)
+    save_figure(draw_runs(read_runs(paths)), output)
+
+
+def read_runs(paths: Sequence[Path]) -> list[LoggedRun]:
+    """Read the logs of runs, which are labelled by their folders.
+
+    paths (Sequence[Path]): Logs of `charlm pretrain`, or the folders that hold them.
+    RETURNS (List[LoggedRun]): One run per log.
+    RAISES (ValueError): If a log is missing or has no step.
+    """
     logs = [path / LOG_NAME if path.is_dir() else path for path in paths]
-    runs = [Run(label, read_log(path)) for label, path in zip(make_labels(logs), logs)]
-    figure = draw_runs(runs)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(output, dpi=150)
+    labels = name_paths([path.absolute().parent for path in logs])
+    runs = []
+    for label, path in zip(labels, logs):
+        if not path.is_file():
+            raise ValueError(Errors.E640.format(path=path))
+        runs.append(LoggedRun(label, read_log(path)))
+        if not runs[-1].steps:
+            raise ValueError(Errors.E642.format(path=path))
+    return runs
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """Read the log of a run.
+def draw_runs(runs: Sequence[LoggedRun]) -> "Figure":
+    """Draw the values of runs over the words read, with one panel for each kind of value.
 
-    path (Path): JSON lines, each a step with at least the words read.
-    RETURNS (List[Dict[str, Any]]): The steps. Where a run was resumed, those after the point from
-        which it went on replace those that it had lost.
-    RAISES (ValueError): If the file is missing, holds no step, or has a line that is none.
-    """
-    if not path.is_file():
-        raise ValueError(Errors.E640.format(path=path))
-    steps: list[dict[str, Any]] = []
-    for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        try:
-            step = srsly.json_loads(line)
-        except ValueError as err:
-            found = f"what is no JSON ({err})"
-            raise ValueError(Errors.E641.format(path=path, line=number, found=found)) from err
-        if not isinstance(step, dict) or not _is_number(step.get("words")):
-            found = "no object with a number of 'words'"
-            raise ValueError(Errors.E641.format(path=path, line=number, found=found))
-        while steps and steps[-1]["words"] >= step["words"]:
-            steps.pop()
-        steps.append(step)
-    if not steps:
-        raise ValueError(Errors.E642.format(path=path))
-    return steps
-
-
-def make_labels(paths: Sequence[Path]) -> list[str]:
-    """Name runs by their folders, with as many of the folders above as tell them apart.
-
-    paths (Sequence[Path]): The logs.
-    RETURNS (List[str]): One name each; the same log given twice has the same name twice.
-    """
-    parents = [path.absolute().parent.parts for path in paths]
-    deepest = max(len(parts) for parts in parents)
-    for depth in range(1, deepest + 1):
-        labels = ["/".join(parts[-depth:]) for parts in parents]
-        if len(set(labels)) == len(set(parents)):
-            break
-    return labels
-
-
-def draw_runs(runs: Sequence[Run]) -> "Figure":
-    """Draw runs: a panel for each kind of value that any of them has, over the words read.
-
-    runs (Sequence[Run]): One run, whose values have colours, or several, which have one each.
-    RETURNS (Figure): The picture, not bound to a window.
+    runs (Sequence[LoggedRun]): The runs. One run has a colour per value, several have one each.
+    RETURNS (Figure): The figure, not bound to a window.
     RAISES (ImportError): If matplotlib is missing.
     """
     what = "Drawing learning curves"
@@ -167,7 +133,7 @@ def draw_runs(runs: Sequence[Run]) -> "Figure":
     return figure
 
 
-def _draw_panel(axes: "Axes", panel: Panel, runs: Sequence[Run]) -> None:
+def _draw_panel(axes: "Axes", panel: Panel, runs: Sequence[LoggedRun]) -> None:
     drawn: dict[str, Any] = {}
     marks: dict[str, Any] = {}
     for r, run in enumerate(runs):
@@ -209,7 +175,7 @@ def _draw_panel(axes: "Axes", panel: Panel, runs: Sequence[Run]) -> None:
             handle.set(color=GREY, markeredgecolor=GREY)
 
 
-def _draw_names(figure: "Figure", runs: Sequence[Run]) -> None:
+def _draw_names(figure: "Figure", runs: Sequence[LoggedRun]) -> None:
     if len(runs) == 1:
         figure.suptitle(runs[0].label, fontsize=11)
         return

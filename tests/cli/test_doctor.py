@@ -31,7 +31,7 @@ def test_doctor_prints_this_machine():
 def test_doctor_is_content(machine):
     result = run("--config", CONFIG)
     assert result.exit_code == 0, result.output
-    assert "Nothing to mend" in result.output and "30 GFLOP/s" in result.output
+    assert "Nothing to fix" in result.output and "30 GFLOP/s" in result.output
 
 
 def test_doctor_ends_with_1_at_a_serious_finding(machine):

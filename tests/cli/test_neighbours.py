@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import spacy
@@ -6,7 +8,9 @@ from spacy.vectors import Vectors
 from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
-from spacy_charlm.evaluation.word_neighbours import WordReader, load_alone, read_alone
+from spacy_charlm.evaluation.inspect_weights import load_pretrained
+from spacy_charlm.evaluation.text_vectors import embed_words
+from spacy_charlm.evaluation.word_neighbours import RidgeReadout
 from spacy_charlm.targets.read_vectors import read_table
 from spacy_charlm.training.pretrain import LAST
 
@@ -41,12 +45,14 @@ def test_neighbours_names_words(weights, vectors, tmp_path):
         weights, vectors, "cat", "caat", "-k", 2, "--misspellings", typed, "--output", output
     )
     assert result.exit_code == 0, result.output
-    assert (
-        "15 words; read-out fitted on 15" in result.output and "misspelled words" in result.output
-    )
-    (scores,) = srsly.read_json(output)["misspelled words"].values()
-    assert scores[0]["band"] == "all" and scores[0]["words"] == 6  # a fifth of 14 words, two each
-    assert 0 <= scores[0]["p_at_1"] <= scores[0]["p_at_10"] <= 1
+    assert "15 words; readout fitted on 15" in result.output and "misspelled words" in result.output
+    scores = {
+        s["metric"]: s
+        for s in srsly.read_json(output)["scores"]
+        if s["conditions"] == {"task": "misspelled words", "frequency": "all"}
+    }
+    assert scores["mrr"]["n_units"] == 6  # a fifth of 14 words, two each
+    assert 0 <= scores["p_at_1"]["mean"] <= scores["p_at_10"]["mean"] <= 1
     assert (
         result.output
         == run(
@@ -56,21 +62,21 @@ def test_neighbours_names_words(weights, vectors, tmp_path):
     assert run(weights, vectors, "cat", "--csls").exit_code == 0
 
 
-def test_the_read_out_finds_words_that_it_was_fitted_on(weights, vectors):
+def test_neighbours_readout_finds_words_that_it_was_fitted_on(weights, vectors):
     """As many words as the tok2vec is wide: the least squares go through all of them."""
     names, values = read_table(vectors)
     assert names == WORDS
-    tok2vec, vocab = load_alone(weights)
-    read = WordReader(read_alone(tok2vec, vocab), names[:6], values[:6])
-    found = read(names[:6])
+    nlp = load_pretrained(weights)
+    readout = RidgeReadout(partial(embed_words, nlp), names[:6], values[:6])
+    found = readout(names[:6])
     assert found.shape == (6, 4) and found.dtype == "float32"
     nearest = np.argmin(((found[:, None] - values[None, :6]) ** 2).sum(-1), axis=1)
     assert (nearest == np.arange(6)).mean() > 0.8
-    assert read([]).shape == (0, 4)
+    assert readout([]).shape == (0, 4)
 
 
 def test_neighbours_scores_words_that_were_held_out(weights, vectors, tmp_path):
-    """The read-out is not fitted on them; floret is read out into the same table."""
+    """The readout is not fitted on them; floret has a readout into the same table."""
     rng, nlp = np.random.default_rng(0), spacy.blank("en")
     data = rng.normal(size=(300, 9)).astype("float32")
     settings = {"minn": 2, "maxn": 3, "hash_count": 1, "strings": nlp.vocab.strings}
@@ -82,9 +88,14 @@ def test_neighbours_scores_words_that_were_held_out(weights, vectors, tmp_path):
     result = run(weights, vectors, *arguments, "--output", output)
     assert result.exit_code == 0, result.output
     assert "fitted on 13" in result.output  # of 15
-    ours, floret = srsly.read_json(output)["held-out words"].values()
-    assert ours[0]["words"] == floret[0]["words"] == 2  # of the table
-    assert ours[0]["cosine"] != floret[0]["cosine"]
+    ours, floret = (
+        s
+        for s in srsly.read_json(output)["scores"]
+        if s["metric"] == "cosine" and s["conditions"]["frequency"] == "all"
+    )
+    assert ours["source"] == weights.name and floret["source"] == str(tmp_path / "floret")
+    assert ours["n_units"] == floret["n_units"] == 2  # of the table
+    assert ours["mean"] != floret["mean"]
     (tmp_path / "words.txt").write_text("nobody\n", encoding="utf8")
     assert "none of the table's words" in run(weights, vectors, *arguments).output
 

@@ -31,17 +31,20 @@ def test_probe_prints_table_and_writes_json(tmp_path):
     assert result.exit_code == 0, result.output
     assert "random weights" in result.output and "target vectors.txt" in result.output
     scores = srsly.read_json(output)
-    assert scores["n_dev"] == 10 and scores["n_labels"] == 15 and scores["weights"] is None
+    assert scores["weights"] is None
     assert str(tmp_path) not in output.read_text(encoding="utf8")
-    target = next(row for row in scores["rows"] if row["name"] == "target vectors.txt")
-    assert target["scores"]["accuracy"] == [100.0, 100.0]
-    assert target["summary"]["accuracy"] == {"mean": 100.0, "deviation": 0.0}
+    target = next(s for s in scores["scores"] if s["source"] == "target vectors.txt")
+    assert target["n_units"] == 10 and target["conditions"]["labels"] == 15
+    assert target["metric"] == "accuracy" and target["values"] == [1.0, 1.0]
+    assert target["mean"] == 1.0 and target["deviation"] == 0.0 and target["n_seeds"] == 2
 
 
 def test_probe_says_what_is_wrong(tmp_path):
     result = run(tmp_path, "--n-dev", "10")
     assert result.exit_code == 1
     assert "E617" in result.output and "--n-labels" in result.output
+    result = run(tmp_path, "--n-dev", "10", "--output", str(tmp_path / "scores.txt"))
+    assert result.exit_code == 1 and "E643" in result.output
 
 
 def test_probe_stopped_by_the_user(tmp_path, monkeypatch):

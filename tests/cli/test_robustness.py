@@ -1,5 +1,6 @@
 import shutil
 
+import numpy as np
 import pytest
 import spacy
 import srsly
@@ -9,7 +10,7 @@ from thinc.api import fix_random_seed
 from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
-from spacy_charlm.evaluation.robustness import find_members
+from spacy_charlm.evaluation.robustness import EDITED, find_members
 
 pytest.importorskip("matplotlib", reason="needs the extra plots")
 
@@ -18,7 +19,7 @@ TEXTS = [("a wonderful and lovely film", "pos"), ("an awful and terrible film", 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A pipeline without a part of ours, and texts with labels."""
+    """A pipeline of spaCy's own parts, and texts with labels."""
     folder = tmp_path_factory.mktemp("robustness")
     fix_random_seed(0)
     nlp = spacy.blank("en")
@@ -43,6 +44,15 @@ def run(*arguments):
     return CliRunner().invoke(app, ["robustness", *map(str, arguments)])
 
 
+def read_curves(path):
+    """Read the values of each rate, by pipeline, kind and metric."""
+    curves = {}
+    for s in srsly.read_json(path)["scores"]:
+        key = (s["source"], s["conditions"]["typos"], s["metric"])
+        curves.setdefault(key, {})[s["conditions"]["rate"]] = s["values"]
+    return curves
+
+
 def test_robustness_compares_pipelines_of_spacy(folder, tmp_path):
     output = tmp_path / "output"
     result = run(
@@ -55,16 +65,19 @@ def test_robustness_compares_pipelines_of_spacy(folder, tmp_path):
     for part in ("spacys", "again", "textcat", "mixed", "drop", "50%", "100%"):
         assert part in result.output
     assert (output / "robustness.png").stat().st_size > 10_000
-    curves = srsly.read_json(output / "robustness.json")
-    assert [curve["kind"] for curve in curves] == ["mixed", "drop"] * 2
-    for curve in curves:
-        assert curve["rates"] == [0.0, 0.5, 1.0] and list(map(len, curve["scores"])) == [1, 2, 2]
-        assert curve["scores"][0] == [1.0] and sum(curve["scores"][2]) < 2
-        # Of the word "a" nothing can be dropped.
-        assert curve["edited"][2] == (1.0 if curve["kind"] == "mixed" else 0.9)
-        assert curve["edited"][0] == 0 and 0.3 < curve["edited"][1] < 0.7
+    curves = read_curves(output / "robustness.json")
+    names = [(source, kind) for source in ("spacys", "again") for kind in ("mixed", "drop")]
+    assert list(dict.fromkeys(key[:2] for key in curves)) == names
+    for source, kind in names:
+        curve, edited = (curves[source, kind, metric] for metric in ("cats_score", EDITED))
+        assert {rate: len(values) for rate, values in curve.items()} == {0.0: 1, 0.5: 2, 1.0: 2}
+        assert curve[0.0] == [1.0] and sum(curve[1.0]) < 2
+        # Nothing can be dropped from the word "a".
+        assert np.mean(edited[1.0]) == (1.0 if kind == "mixed" else 0.9)
+        assert edited[0.0] == [0] and 0.3 < np.mean(edited[0.5]) < 0.7
     # The same pipeline under another name meets the same typos.
-    assert [curve["scores"] for curve in curves[:2]] == [curve["scores"] for curve in curves[2:]]
+    for kind in ("mixed", "drop"):
+        assert curves["spacys", kind, "cats_score"] == curves["again", kind, "cats_score"]
 
 
 def test_robustness_takes_the_seeds_of_a_training_together(folder, tmp_path):
@@ -83,8 +96,8 @@ def test_robustness_takes_the_seeds_of_a_training_together(folder, tmp_path):
         *(folder / "dev.spacy", "--rates", "0.5", "--seeds", 3, "--output", output),
     )
     assert result.exit_code == 0, result.output
-    (curve,) = srsly.read_json(output / "robustness.json")
-    assert list(map(len, curve["scores"])) == [2, 6]
+    curve = read_curves(output / "robustness.json")["ours", "mixed", "cats_score"]
+    assert list(map(len, curve.values())) == [2, 6]
 
 
 def test_robustness_scores_every_component(tmp_path):
@@ -117,11 +130,12 @@ def test_robustness_scores_every_component(tmp_path):
         *("--kinds", "missing_space", "--rates", "1.0", "--seeds", 1, "--output", tmp_path),
     )
     assert result.exit_code == 0, result.output
-    curves = {curve["metric"]: curve for curve in srsly.read_json(tmp_path / "robustness.json")}
+    curves = {key[2]: curve for key, curve in read_curves(tmp_path / "robustness.json").items()}
+    assert EDITED in curves and curves.pop(EDITED)
     expected = {"ents_f", "spans_sc_f", "tag_acc", "pos_acc", "morph_acc", "lemma_acc", "sents_f"}
     assert set(curves) == expected
     # What is spacy evaluate's score at 0; without spaces the entities are missed, not left out.
-    assert curves["ents_f"]["scores"] == [[1.0], [0.0]]
+    assert curves["ents_f"] == {0.0: [1.0], 1.0: [0.0]}
     assert "spans F (sc)" in result.output and "not all words can take it" in result.output
 
 

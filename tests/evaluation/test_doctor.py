@@ -1,9 +1,11 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from spacy.util import load_config
 from thinc.api import Config
 
-from spacy_charlm.evaluation.doctor import CHECKS, diagnose
+from spacy_charlm.evaluation.doctor import CHECKS, CONFIG_CHECKS, diagnose, find_names
 from spacy_charlm.machine import Machine
 
 HEALTHY = Machine(
@@ -30,7 +32,7 @@ TROUBLES = [
     (
         {"cupy": {"cupy-cuda12x": "12.3.0"}, "versions": {"numpy": "1.26.4"}},
         "W641",
-        "NumPy 1.26.4 beside cupy-cuda12x 12.3.0",
+        "NumPy 1.26.4 with cupy-cuda12x 12.3.0",
     ),
     ({"cores": 2, "blas_threads": 2}, "W642", "OMP_NUM_THREADS=4"),
     ({"cores": 2, "threads": {}}, "W642", "4 threads of NumPy's BLAS"),
@@ -70,3 +72,90 @@ def test_doctor_puts_serious_findings_first():
     machine = replace(HEALTHY, cores=1, cupy_works=False)
     findings = diagnose(machine=machine)[1]
     assert [finding.serious for finding in findings] == [True, False]
+
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").rglob("*.cfg"))
+SCHEDULE = {"@schedules": "warmup_linear.v1", "warmup_steps": 2}
+JSONL = {"@readers": "spacy.JsonlCorpus.v1", "path": None, "max_length": 500, "limit": 9}
+SHARED = {"factory": "tok2vec", "model": {"@architectures": "spacy.Tok2Vec.v2"}}
+TAGGER = {"factory": "tagger", "model": {"tok2vec": {"@architectures": "spacy.HashEmbedCNN.v2"}}}
+TRAPS = [
+    ({"initialize": {"init_tok2vec": "x.bin"}, "pretraining": {}}, "E506", "x.bin"),
+    (
+        {"pretraining": {"optimizer": {"@optimizers": "Adam.v1", "learn_rate": SCHEDULE}}},
+        "E648",
+        "warmup_linear.v1",
+    ),
+    ({"corpora": {"pretrain": JSONL}}, "W650", "500 words or more and ignores its limit (9)"),
+    ({"pretraining": {"patience": 3, "dropout": 0.1}}, "W651", "found patience."),
+    ({"training": {"max_step": 3}}, "W651", "[training], but found max_step."),
+    (
+        {"components": {"a": {"model": {"@architectures": "spacy.MishWindowEncoder.v2"}}}},
+        "W652",
+        "[components.a.model]",
+    ),
+    (
+        {"components": {"a": {"model": {"@architectures": "spacy.CharacterEmbed.v2"}}}},
+        "W653",
+        "[components.a.model]",
+    ),
+    (
+        {"nlp": {"pipeline": ["t", "tagger"]}, "components": {"t": SHARED, "tagger": TAGGER}},
+        "W654",
+        "'t'",
+    ),
+    (
+        {"pretraining": {"objective": {"@architectures": "spacy.PretrainVectors.v1"}}},
+        "W655",
+        "spacy.PretrainVectors.v1",
+    ),
+]
+
+
+def find(config):
+    return [finding for check in CONFIG_CHECKS for finding in check(Machine(), config)]
+
+
+@pytest.mark.parametrize("config, code, words", TRAPS)
+def test_doctor_finds_each_trap_of_a_config(config, code, words):
+    (finding,) = find(config)
+    assert finding.text.startswith(f"[charlm {code}]") and words in finding.text
+    assert finding.serious == code.startswith("E")
+
+
+def test_doctor_has_a_trap_for_each_check_of_a_config():
+    found = {check for config, *_ in TRAPS for check in CONFIG_CHECKS if list(check(None, config))}
+    assert found == set(CONFIG_CHECKS)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"initialize": {"init_tok2vec": "x.bin"}, "pretraining": {"dropout": 0.1}},
+        {"pretraining": {"optimizer": {"@optimizers": "Adam.v1", "learn_rate": 0.001}}},
+        {
+            "pretraining": {
+                "optimizer": {"@optimizers": "spacy-charlm.Adam.v1", "learn_rate": SCHEDULE}
+            }
+        },
+        {"corpora": {"pretrain": {**JSONL, "max_length": 0, "limit": 0}}},
+        {"nlp": {"pipeline": ["t"]}, "components": {"t": SHARED}},
+        {
+            "nlp": {"pipeline": ["t", "b"]},
+            "components": {"t": SHARED, "b": {"source": "en_core_web_sm"}},
+        },
+    ],
+)
+def test_doctor_finds_nothing_in_good_configs(config):
+    assert find(config) == []
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_doctor_finds_nothing_in_our_configs(path):
+    assert find(load_config(path, interpolate=True)) == []
+
+
+def test_doctor_finds_names_in_sections():
+    config = {"a": {"b": {"@misc": "x.v1", "c": 1}, "@misc": "y.v1"}}
+    assert sorted(find_names(config)) == [("a", "y.v1"), ("a.b", "x.v1")]

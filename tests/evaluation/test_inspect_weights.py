@@ -2,10 +2,15 @@ import pytest
 from spacy.tokens import Doc
 from spacy.util import registry
 from spacy.vocab import Vocab
-from thinc.api import Config
+from thinc.api import Config, Linear, chain, list2array
 
-from spacy_charlm.card import CARD_ATTR, complete_card, write_card
-from spacy_charlm.evaluation.inspect_weights import inspect_weights
+from spacy_charlm.card import CARD_ATTR, complete_card, read_weights, write_card
+from spacy_charlm.evaluation.inspect_weights import (
+    compare_block,
+    inspect_weights,
+    read_nodes,
+    recognise_tok2vec,
+)
 
 EMBED = {"@architectures": "spacy-charlm.CharCNN.v1", "width": 4, "char_rows": 40, "ngram_rows": 9}
 ENCODE = {
@@ -95,3 +100,131 @@ def test_inspect_weights_of_something_else(tmp_path):
     (tmp_path / "x.bin").write_bytes(b"text")
     with pytest.raises(ValueError, match="E501"):
         inspect_weights(tmp_path / "x.bin")
+
+
+MULTI_HASH = {
+    "@architectures": "spacy.MultiHashEmbed.v2",
+    "width": 4,
+    "attrs": ["NORM", "PREFIX", "SHAPE"],
+    "rows": [7, 5, 6],
+    "include_static_vectors": False,
+}
+CHARACTERS = {
+    "@architectures": "spacy.CharacterEmbed.v2",
+    "width": 4,
+    "rows": 9,
+    "nM": 3,
+    "nC": 2,
+    "include_static_vectors": False,
+    "feature": "LOWER",
+}
+CHAR_CNN = {
+    "@architectures": "spacy-charlm.CharCNN.v1",
+    "width": 4,
+    "windows": [3],
+    "filters": [3],
+    "char_width": 3,
+    "char_rows": 40,
+    "max_chars": 20,
+    "attrs": ["NORM"],
+    "rows": [7],
+    "normalise": "NFC",
+    "include_static_vectors": False,
+    "ngrams": [2, 3],
+    "ngram_rows": 11,
+    "seed": 3,
+    "vectors_dropout": 0.0,
+    "cache_size": 20000,
+}
+MAXOUT = {
+    "@architectures": "spacy.MaxoutWindowEncoder.v2",
+    "width": 4,
+    "depth": 2,
+    "window_size": 1,
+    "maxout_pieces": 2,
+}
+MISH = {"@architectures": "spacy.MishWindowEncoder.v2", "width": 4, "depth": 1, "window_size": 2}
+
+
+def make_weights(embed, encode, *, card=False, vocab=None):
+    block = {"@architectures": "spacy.Tok2Vec.v2", "embed": embed, "encode": encode}
+    tok2vec = registry.resolve({"model": block})["model"]
+    tok2vec.initialize(X=[Doc(vocab or Vocab(), words=["a", "cat"])])
+    if card:
+        tok2vec.attrs[CARD_ATTR] = write_card(tok2vec, words=3)
+    return block, read_weights(tok2vec.to_bytes(), "x.bin")
+
+
+@pytest.mark.parametrize("card", [False, True])
+@pytest.mark.parametrize("encode", [MAXOUT, {**MAXOUT, "depth": 1, "window_size": 2}, MISH])
+@pytest.mark.parametrize("embed", [MULTI_HASH, CHARACTERS, CHAR_CNN])
+def test_recognise_tok2vec_gives_the_block_back(embed, encode, card):
+    block, weights = make_weights(embed, encode, card=card)
+    nodes = read_nodes(weights)
+    found, notes = recognise_tok2vec(nodes)
+    assert found == block
+    assert compare_block(found, weights, nodes) == []
+    kept = embed is not CHAR_CNN
+    assert notes == [] if kept else "and embed.cache_size" in notes[0] and len(notes) == 1
+
+
+def test_recognise_tok2vec_sees_hash_embed_cnn():
+    block = {
+        "@architectures": "spacy.HashEmbedCNN.v2",
+        "width": 4,
+        "depth": 2,
+        "embed_size": 10,
+        "window_size": 1,
+        "maxout_pieces": 3,
+        "subword_features": True,
+        "pretrained_vectors": None,
+    }
+    model = registry.resolve({"model": block})["model"]
+    model.initialize(X=[Doc(Vocab(), words=["a"])])
+    weights = read_weights(model.to_bytes(), "x.bin")
+    found, notes = recognise_tok2vec(read_nodes(weights))
+    assert found["embed"]["attrs"] == ["NORM", "PREFIX", "SUFFIX", "SHAPE"]
+    assert found["embed"]["rows"] == [10, 5, 5, 5] and notes == []
+
+
+@pytest.mark.parametrize("embed", [MULTI_HASH, CHAR_CNN])
+def test_recognise_tok2vec_says_which_static_vectors(embed):
+    vocab = Vocab()
+    vocab.reset_vectors(width=6)
+    vocab.set_vector("cat", [1.0] * 6)
+    embed = {**embed, "include_static_vectors": True}
+    block, weights = make_weights(embed, MAXOUT, vocab=vocab)
+    nodes = read_nodes(weights)
+    found, notes = recognise_tok2vec(nodes)
+    assert found == block and compare_block(found, weights, nodes) == []
+    if embed["@architectures"].startswith("spacy."):  # ours reads them without a layer of its own
+        assert "static vectors of width 6" in notes[-1]
+
+
+def test_recognise_tok2vec_leaves_out_what_it_does_not_know():
+    embed = registry.resolve({"model": MULTI_HASH})["model"]
+    encode = chain(list2array(), Linear(4, 4))
+    tok2vec = registry.get("architectures", "spacy.Tok2Vec.v2")(embed, encode)
+    tok2vec.initialize(X=[Doc(Vocab(), words=["a"])])
+    found, notes = recognise_tok2vec(read_nodes(read_weights(tok2vec.to_bytes(), "x.bin")))
+    assert found == {"embed": MULTI_HASH}
+    assert notes == ["encode: not recognised in 'list2array>>linear'"]
+    linear = read_weights(Linear(2, 2).initialize().to_bytes(), "x.bin")
+    found, notes = recognise_tok2vec(read_nodes(linear))
+    assert found == {} and "no spacy.Tok2Vec.v2" in notes[0]
+
+
+@pytest.mark.parametrize(
+    "part, change, line",
+    [
+        ("encode", {"depth": 3}, "number of layers"),
+        ("encode", {"maxout_pieces": 3}, "nP: weights 2, config 3"),
+        ("embed", {"attrs": ["NORM", "SUFFIX", "SHAPE"]}, "columns: weights"),
+        ("embed", {"@architectures": "spacy.NoSuchEmbed.v1"}, "cannot be built here"),
+    ],
+)
+def test_compare_block_sees_sizes_and_settings(part, change, line):
+    block, weights = make_weights(MULTI_HASH, MAXOUT)
+    block[part] = {**block[part], **change}
+    lines = compare_block(block, weights, read_nodes(weights))
+    assert any(line in found for found in lines)

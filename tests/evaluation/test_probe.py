@@ -17,8 +17,16 @@ from spacy_charlm.evaluation.labelled_texts import (
     read_labelled,
     shuffle_labelled,
 )
-from spacy_charlm.evaluation.probe import PRETRAINED, RANDOM, LinearProbe, _draw, _split, probe
-from spacy_charlm.evaluation.text_vectors import encode_by_tok2vec, encode_items
+from spacy_charlm.evaluation.probe import (
+    GUESS,
+    PRETRAINED,
+    RANDOM,
+    LinearProbe,
+    _draw,
+    _split,
+    probe,
+)
+from spacy_charlm.evaluation.text_vectors import embed_items, read_by_tok2vec
 from spacy_charlm.pipeline.find_tok2vec import load_tok2vec
 
 CONFIG = Path(__file__).parents[2] / "configs" / "pretrain" / "cosine.cfg"
@@ -26,13 +34,13 @@ SMALL = {"filters": [8, 8], "rows": [50], "ngram_rows": 200, "char_width": 8}
 GOOD, BAD, OTHER = ["fine", "great"], ["poor", "awful"], ["film", "plot", "the", "a", "was"]
 
 
-def make_config(path=None, width=16):
+def make_config(path=None, width=16, stem="cosine"):
     overrides = {"paths.target_vectors": None if path is None else str(path)}
     for name, value in {"width": width, **SMALL}.items():
         overrides[f"components.tok2vec.model.embed.{name}"] = value
     # With more layers random weights mix the words of a text beyond recognition.
     overrides["components.tok2vec.model.encode.depth"] = 1
-    config = load_config(CONFIG, overrides=overrides, interpolate=True)
+    config = load_config(CONFIG.with_name(f"{stem}.cfg"), overrides=overrides, interpolate=True)
     config["nlp"]["pipeline"] = ["tok2vec", "textcat"]
     config["components"]["textcat"] = {"factory": "textcat"}
     return config
@@ -73,20 +81,22 @@ def tokens(tmp_path):
     return tmp_path / "t.spacy"
 
 
-def get_accuracy(report, name=RANDOM):
-    return next(row for row in report.rows if row.name == name).summary()["accuracy"][0]
+def get_accuracy(scores, name=RANDOM):
+    return next(s for s in scores if s.source == name and s.metric == "accuracy").mean
 
 
 def test_probe_signal_beats_shuffled_labels(texts, tmp_path):
     path = tmp_path / "control.jsonl"
     srsly.write_jsonl(path, make_records(shuffled=True))
     settings = {"n_dev": 30, "n_labels": 60, "draws": 1}
-    report = probe(make_config(), None, texts, **settings)
+    scores = probe(make_config(), None, texts, **settings)
     control = probe(make_config(), None, path, **settings)
-    assert get_accuracy(report) > 90
-    assert get_accuracy(control) < 75
-    assert get_accuracy(report, "most frequent label") < 75
-    assert report.n_dev == 30 and report.labels == ["neg", "pos"] and report.task == "cats"
+    assert get_accuracy(scores) > 0.9
+    assert get_accuracy(control) < 0.75
+    assert get_accuracy(scores, GUESS) < 0.75
+    for score in scores:
+        assert score.n_units == 30 and score.unit == "texts"
+        assert score.conditions["task"] == "cats" and score.conditions["classes"] == 2
 
 
 def test_probe_rows_weights_and_target(texts, tmp_path):
@@ -97,28 +107,38 @@ def test_probe_rows_weights_and_target(texts, tmp_path):
     _, tok2vec = load_tok2vec(config)
     tok2vec.to_disk(tmp_path / "model.bin")
     settings = {"n_dev": 30, "n_labels": 20, "draws": 2, "limit_dev": 10}
-    report = probe(config, tmp_path / "model.bin", texts, **settings)
-    names = [PRETRAINED, RANDOM, "target vectors.txt", "most frequent label"]
-    assert [row.name for row in report.rows] == names
-    assert [row.width for row in report.rows] == [16, 16, 3, 0]
-    assert report.n_dev == 10
-    assert all(len(row.scores["accuracy"]) == 2 for row in report.rows)
+    scores = probe(config, tmp_path / "model.bin", texts, **settings)
+    rows = [score for score in scores if score.metric == "accuracy"]
+    names = [PRETRAINED, RANDOM, "target vectors.txt", GUESS]
+    assert [row.source for row in rows] == names
+    assert [row.conditions.get("width") for row in rows] == [16, 16, 3, None]
+    assert all(row.n_units == 10 and row.n_seeds == 2 for row in rows)
+    assert [score.source for score in scores if score.metric == "C"] == names[:3]
     again = probe(config, tmp_path / "model.bin", texts, **{**settings, "draws": 1})
-    for row, same in zip(report.rows, again.rows):
-        assert row.scores["accuracy"][:1] == same.scores["accuracy"]
+    for score, same in zip(scores, again):
+        assert score.values[:1] == same.values
     with pytest.raises(ValueError, match=r"E503.*\n.*weights"):
         probe(make_config(width=4), tmp_path / "model.bin", texts, **settings)
     with pytest.raises(ValueError, match="E502"):
         probe(config, tmp_path / "none.bin", texts, **settings)
 
 
+def test_probe_without_target_vectors(texts):
+    """The config names none, or a target that predicts ids."""
+    for config in (make_config(), make_config(stem="word_ids")):
+        scores = probe(config, None, texts, n_dev=30, n_labels=20, draws=1)
+        assert {score.source for score in scores} == {RANDOM, GUESS}
+
+
 @pytest.mark.parametrize("task, metrics", [("tag", ["accuracy"]), ("ents", ["micro_f", "macro_f"])])
 def test_probe_tokens(tokens, task, metrics):
     settings = {"n_dev": 10, "n_labels": 250, "draws": 1}
-    report = probe(make_config(), None, tokens, task=task, **settings)
-    assert list(report.rows[0].scores) == metrics
-    assert all(score > 70 for [score] in report.rows[0].scores.values()), report.rows
-    assert report.n_dev == 90 and report.task == task
+    scores = probe(make_config(), None, tokens, task=task, **settings)
+    found = {score.metric: score for score in scores if score.source == RANDOM}
+    assert list(found) == [*metrics, "C"]
+    assert all(found[metric].mean > 0.7 for metric in metrics), scores
+    for score in found.values():
+        assert score.n_units == 90 and score.unit == "tokens" and score.conditions["task"] == task
 
 
 def test_labelled_texts_reads_each_task(tokens, tmp_path):
@@ -206,7 +226,7 @@ def test_probe_split_is_first_labels_and_last_dev(texts):
     items, drawn = _draw(train, 30, 3, 3, texts)
     chosen = [[train.texts[i] for i in items.text_of[part]] for part in drawn]
     assert chosen[0] == expected[:30] and chosen[1] == expected[30:60]
-    # The third draw begins anew where the 80 texts end.
+    # The third draw starts again from the beginning after 80 texts.
     assert chosen[2] == expected[60:80] + expected[:10]
 
 
@@ -215,14 +235,14 @@ def test_text_vectors_means_and_tokens():
     texts = ["One two .", "", "Three four five", Doc(nlp.vocab, words=["six", "one"])]
     plain = [tok2vec.predict([nlp.make_doc(t) if isinstance(t, str) else t])[0] for t in texts]
     labels = np.array(["x"] * 3)
-    encoders = {"a": encode_by_tok2vec(tok2vec)}
+    readers = {"a": read_by_tok2vec(tok2vec)}
     items = Items(texts, np.array([3, 0, 1]), np.full(3, WHOLE_TEXT), labels)
-    X = encode_items(nlp, items, encoders, "test")["a"]
+    X = embed_items(nlp, items, readers, "test")["a"]
     np.testing.assert_allclose(X[0], plain[3].mean(axis=0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(X[1], plain[0].mean(axis=0), rtol=1e-4, atol=1e-5)
     assert not X[2].any()
     items = Items(texts, np.array([2, 0, 2]), np.array([2, 1, 0]), labels)
-    X = encode_items(nlp, items, encoders, "test")["a"]
+    X = embed_items(nlp, items, readers, "test")["a"]
     np.testing.assert_allclose(X, [plain[2][2], plain[0][1], plain[2][0]], rtol=1e-4, atol=1e-5)
 
 
@@ -236,7 +256,7 @@ def test_make_items_leaves_out_unlabelled_tokens(tokens):
 def test_linear_probe_scores_unseen_labels_and_rare_ones():
     X = np.array([[1.0], [1.1], [-1.0], [-1.1], [5.0]])
     fitted = LinearProbe().fit(X, np.array(["a", "a", "b", "b", "rare"]))
-    assert fitted.score(np.array([[1.0], [-1.0]]), np.array(["a", "new"])) == {"accuracy": 50.0}
+    assert fitted.score(np.array([[1.0], [-1.0]]), np.array(["a", "new"])) == {"accuracy": 0.5}
     fitted = LinearProbe(by_entity=True).fit(X[:4], np.array(["E", "E", "O", "O"]))
     scores = fitted.score(np.array([[1.0], [1.0]]), np.array(["E", "O"]))
-    assert scores["micro_f"] == pytest.approx(200 / 3)
+    assert scores["micro_f"] == pytest.approx(2 / 3)

@@ -1,19 +1,12 @@
 import numpy as np
 import pytest
 import spacy
-import srsly
-from numpy.testing import assert_allclose
-from spacy.cli._util import app as spacy_app
 from spacy.tokens import Doc
-from spacy.util import load_config
 from thinc.api import NumpyOps
-from typer.testing import CliRunner
 
-from spacy_charlm.cli import app
 from spacy_charlm.decoding.neighbours import Neighbours
-from spacy_charlm.evaluation.word_prediction import score_masked_words
-from spacy_charlm.training.pretrain import BEST, HEADS
-from tests.conftest import CONFIGS
+from spacy_charlm.evaluation.word_prediction import score_masked_words, score_suggestions
+from spacy_charlm.noise.typos import read_misspellings
 
 WORDS = [f"w{i}" for i in range(2000)]
 VECTORS = np.random.default_rng(0).normal(size=(2000, 40)).astype("float32")
@@ -46,37 +39,41 @@ def docs():
     return [Doc(vocab, words=[f"W{i}" for i in row]) for row in ranks]  # some beyond the table
 
 
+def get_value(scores, metric):
+    return next(score for score in scores if score.metric == metric).mean
+
+
 def test_masked_words_are_found_by_who_knows_them(docs):
     oracle = Oracle()
-    found = score_masked_words(oracle, docs, rate=0.3)
-    assert [score.band for score in found.scores] == [
-        "all",
-        "1 to 100",
-        "101 to 1,000",
-        "1,001 to 10,000",
-    ]
-    for score in found.scores:
-        assert score.p_at_1 == score.p_at_10 == score.mrr == 1
-        assert score.cosine == pytest.approx(1) and score.perplexity < 1.01
-    assert found.candidates == 2000 and 0 < found.no_target < 0.2
-    whole, *bands = found.scores
-    assert whole.words == sum(band.words for band in bands)
-    # Every other text counts, 30 % of its tokens are hidden.
-    assert whole.words == pytest.approx(oracle.hidden * (1 - found.no_target) / 2, rel=0.1)
+    scores = score_masked_words(oracle, docs, rate=0.3, source="oracle")
+    bands = ["all", "1 to 100", "101 to 1,000", "1,001 to 10,000"]
+    assert list(dict.fromkeys(score.conditions["frequency"] for score in scores)) == bands
+    assert {score.source for score in scores} == {"oracle"}
+    for score in scores:
+        if score.metric in ("p_at_1", "p_at_10", "mrr", "cosine"):
+            assert score.mean == pytest.approx(1)
+        elif score.metric == "perplexity":
+            assert score.mean < 1.01
+    no_target = get_value(scores, "no_target")
+    assert 0 < no_target < 0.2
+    whole, *bands = [score.n_units for score in scores if score.metric == "p_at_1"]
+    assert whole == sum(bands)
+    # Every second text counts, 30 % of its tokens are hidden.
+    assert whole == pytest.approx(oracle.hidden * (1 - no_target) / 2, rel=0.1)
     assert oracle.hidden == pytest.approx(0.3 * 200 * 50, rel=0.05)
 
 
 def test_masked_words_scores_tell_how_often_and_how_sure(docs):
     """Half of the answers are words drawn from all, with the cosines of the right ones."""
     found = score_masked_words(Oracle(errors=0.5), docs, rate=0.5)
-    assert found.scores[0].p_at_1 == pytest.approx(0.5, abs=0.04)
-    assert found.scores[0].cosine == pytest.approx(0.5, abs=0.04)
+    assert get_value(found, "p_at_1") == pytest.approx(0.5, abs=0.04)
+    assert get_value(found, "cosine") == pytest.approx(0.5, abs=0.04)
     # Better than all words alike, and no less than half of the words at random in 2000.
-    assert 2000**0.5 < found.scores[0].perplexity < 2000
+    assert 2000**0.5 < get_value(found, "perplexity") < 2000
     vague = score_masked_words(Oracle(noise=1.0), docs, rate=0.5)
     sure = score_masked_words(Oracle(noise=0.3), docs, rate=0.5)
-    assert sure.scores[0].perplexity < vague.scores[0].perplexity
-    assert sure.temperature <= vague.temperature
+    assert get_value(sure, "perplexity") < get_value(vague, "perplexity")
+    assert get_value(sure, "temperature") <= get_value(vague, "temperature")
 
 
 def test_masked_words_temperature_is_the_best_of_all(docs, monkeypatch):
@@ -86,7 +83,7 @@ def test_masked_words_temperature_is_the_best_of_all(docs, monkeypatch):
     for temperature in (0.02, 0.05, 0.1, 0.3):
         monkeypatch.setattr(module, (temperature,))
         other = score_masked_words(Oracle(noise=1.0), docs, rate=0.5)
-        assert fitted.scores[0].perplexity < 1.02 * other.scores[0].perplexity
+        assert get_value(fitted, "perplexity") < 1.02 * get_value(other, "perplexity")
 
 
 @pytest.mark.parametrize("rate, n_docs", [(0.0, 9), (1.5, 9), (0.5, 0), (0.5, 1)])
@@ -95,50 +92,51 @@ def test_masked_words_refuse_what_cannot_be_scored(rate, n_docs, docs):
         score_masked_words(Oracle(), docs[:n_docs], rate=rate)
 
 
-def run(*arguments):
-    return CliRunner().invoke(app, ["words", *map(str, arguments)])
+NUMBERED = [f"word{i}" for i in range(1500)]
+METRICS = ("p_at_1", "p_at_10", "mrr")
 
 
-def test_words_cli_scores_an_assembled_pipeline(tiny):
-    """From `charlm pretrain` through `spacy assemble`, with configs/words.cfg, to the scores."""
-    tiny.run("out", {"pretraining.max_epochs": 1})
-    config = load_config(CONFIGS / "words.cfg", interpolate=False)
-    config["components"]["tok2vec"] = tiny.config()["components"]["tok2vec"]
-    config.to_disk(tiny.folder / "words.cfg")
-    paths = {
-        "init_weights": tiny.folder / "out" / BEST,
-        "head": tiny.folder / "out" / HEADS[BEST],
-        "target_vectors": tiny.folder / "vectors.txt",
-    }
-    arguments = [part for name, path in paths.items() for part in (f"--paths.{name}", str(path))]
-    pipeline, output = tiny.folder / "pipeline", tiny.folder / "scores" / "words.json"
-    assembled = CliRunner().invoke(
-        spacy_app, ["assemble", str(tiny.folder / "words.cfg"), str(pipeline), *arguments]
-    )
-    assert assembled.exit_code == 0, assembled.output
-    nlp = spacy.load(pipeline)
-    before = nlp.get_pipe("tok2vec").model.to_bytes()
-    nlp.get_pipe("tok2vec").model.from_bytes((tiny.folder / "out" / BEST).read_bytes())
-    assert nlp.get_pipe("tok2vec").model.to_bytes() == before
+class Speller:
+    """Suggests the right word in a place that the word's number tells; of some, not at all."""
 
-    spelled = tiny.folder / "misspellings.tsv"
-    spelled.write_text("".join(f"{word}x\t{word}\n" for word in tiny.WORDS), encoding="utf8")
-    options = ["--rate", 0.5, "--misspellings", spelled, "--output", output]
-    result = run(pipeline, tiny.folder / "dev.txt", *options)
-    assert result.exit_code == 0, result.output
-    assert "14 candidates" in result.output and "perplexity" in result.output
-    suggestions = srsly.read_json(output)["suggestions"]
-    assert suggestions[0]["words"] > 0 and suggestions[0]["p_at_10"] > 0.5
-    scores = srsly.read_json(output)["scores"]
-    assert scores[0]["band"] == "all" and scores[0]["words"] > 20
-    assert 1 <= scores[0]["perplexity"] < 20 and 0 <= scores[0]["p_at_1"] <= 1
-    assert_allclose(scores[0]["cosine"], scores[1]["cosine"])  # the table has no second band
+    words = NUMBERED
+
+    def __init__(self):
+        self.asked = []
+
+    def suggest(self, word, k):
+        self.asked.append(word)
+        number = int(word.removesuffix("x")[4:])
+        found = [(f"other{i}", 1.0 - i) for i in range(k)]
+        if number % 4 < 3:
+            found[[0, 1, 9][number % 4]] = (NUMBERED[number], 1.0)
+        return found
 
 
-def test_words_cli_names_what_is_missing(tmp_path):
-    spacy.blank("en").to_disk(tmp_path / "plain")
-    (tmp_path / "text.txt").write_text("a cat\n")
-    result = run(tmp_path / "plain", tmp_path / "text.txt")
-    assert result.exit_code == 1 and "E748" in result.output
-    result = run(tmp_path / "none", tmp_path / "text.txt")
-    assert result.exit_code == 1 and "none" in result.output
+@pytest.fixture
+def misspellings(tmp_path):
+    path = tmp_path / "misspellings.tsv"
+    path.write_text("".join(f"{word}x\t{word}\n" for word in NUMBERED) + "word7\tword8\nb\tnone\n")
+    return path
+
+
+def test_suggestions_of_words_that_training_never_misspells(misspellings):
+    speller, told = Speller(), []
+    scores = score_suggestions(speller, misspellings, lambda share, n: told.append((share, n)))
+    rest = read_misspellings(misspellings, held_out=True)
+    expected = sorted(f"{word}x" for word in rest if word in NUMBERED)
+    assert sorted(speller.asked) == expected and told[-1] == (1.0, len(expected))
+    found = {metric: [s for s in scores if s.metric == metric] for metric in METRICS}
+    for some in found.values():
+        bands = [score.conditions["frequency"] for score in some]
+        assert bands == ["all", "1 to 1,000", "1,001 to 10,000"]
+        assert some[0].n_units == len(expected) == sum(score.n_units for score in some[1:])
+    shares = [sum(int(w[4:-1]) % 4 == i for w in expected) / len(expected) for i in range(4)]
+    assert found["p_at_1"][0].mean == pytest.approx(shares[0])
+    assert found["p_at_10"][0].mean == pytest.approx(1 - shares[3])
+    assert found["mrr"][0].mean == pytest.approx(shares[0] + shares[1] / 2 + shares[2] / 10)
+
+
+def test_suggestions_of_nothing(tmp_path):
+    (tmp_path / "empty.tsv").write_text("")
+    assert score_suggestions(Speller(), tmp_path / "empty.tsv") == []

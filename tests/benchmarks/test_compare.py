@@ -1,18 +1,31 @@
+import sys
+from pathlib import Path
+
 import pytest
 import spacy
 import srsly
+import typer
 from thinc.api import get_current_ops
+from typer.testing import CliRunner
 
-from spacy_charlm.evaluation.benchmark import (
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+if not BENCHMARKS.is_dir():
+    pytest.skip("benchmarks/ is not beside tests/", allow_module_level=True)
+sys.path.insert(0, str(BENCHMARKS))  # because the scripts import each other
+
+from compare import (  # noqa: E402
     MARKS,
     PARTS,
     describe_run,
+    main,
     run_benchmark,
     write_results,
     write_tables,
 )
-from spacy_charlm.evaluation.benchmark_costs import CASES, Cost, count_flops, measure_cost
-from spacy_charlm.evaluation.paired_timing import Ratio, compare
+from costs import CASES, Cost, count_flops, measure_cost  # noqa: E402
+from paired_timing import Ratio, time_pairs  # noqa: E402
+
+sys.path.remove(str(BENCHMARKS))
 
 COST = Cost("embed", "ours", 12345.6, 2.5e6, 0.25, 100.4, 1.2)
 TEXTS = ["The cat saw a dog.", "A dog slept, and the cat did not.", "Nobody saw the cat."]
@@ -82,7 +95,7 @@ def test_benchmark_names_an_unknown_part():
 
 def test_paired_timing_runs_both_sides_in_turn():
     calls = []
-    ratio = compare(
+    ratio = time_pairs(
         "calls",
         ("A", lambda batch: calls.append(("A", batch))),
         ("B", lambda batch: calls.append(("B", batch))),
@@ -93,3 +106,13 @@ def test_paired_timing_runs_both_sides_in_turn():
     once = [("A", 1), ("A", 2), ("B", 1), ("B", 2)]
     assert calls == once * 3  # the first pair does not count
     assert len(ratio.ratios) == 2
+
+
+def test_benchmark_command_names_an_unknown_part(tmp_path):
+    app = typer.Typer()
+    app.command()(main)
+    (tmp_path / "cats.txt").write_text("\n".join(TEXTS), encoding="utf8")
+    result = CliRunner().invoke(app, [str(tmp_path / "cats.txt"), "--parts", "embed,other"])
+    assert result.exit_code == 1 and "E680" in result.output
+    result = CliRunner().invoke(app, [str(tmp_path / "cats.txt"), "--parts", ""])
+    assert result.exit_code == 1 and "E680" in result.output
