@@ -19,15 +19,15 @@ class Errors(metaclass=_WithCodes):
     # E1xx: reading text (text/)
     E101 = (
         "Expected the path of a raw text, but found none. Set it in the config or on the command "
-        "line, such as: --paths.raw_text text.jsonl"
+        "line, for example: --paths.raw_text text.jsonl"
     )
     E102 = (
-        "Expected a file or folder of text at '{path}', but found nothing. Check the path; a "
-        "relative one begins at the folder in which the command runs."
+        "Expected a file or folder of text at '{path}', but found nothing. Check the path; "
+        "relative paths start at the current folder."
     )
     E103 = (
         "Expected files of text ({formats}) in the folder '{path}' or below it, but found none. "
-        "Hidden files do not count; rename the files or give another folder."
+        "Hidden files are ignored; rename the files, or give another folder."
     )
     E104 = (
         "Expected a file of text ({formats}), but found '{path}'. Convert it, or rename it if only "
@@ -38,8 +38,8 @@ class Errors(metaclass=_WithCodes):
         "min_length."
     )
     E106 = (
-        "Expected one JSON object a line in '{path}', but found at line {line} what is no JSON "
-        '({reason}). A valid line: {{"text": "The first text."}}.'
+        "Expected one JSON object per line in '{path}', but found something else in line {line} "
+        '({reason}). A valid line: {{"text": "The first text."}}'
     )
     E107 = (
         "Expected a record with text in '{path}', line {line}, but found {found}. Valid lines: "
@@ -47,19 +47,19 @@ class Errors(metaclass=_WithCodes):
         "false]}}"
     )
     E108 = (
-        "Expected UTF-8 in '{path}', but found another encoding at line {line}, byte {byte} of the "
-        "line. Convert the file, such as with: iconv -f latin1 -t utf8"
+        "Expected UTF-8 in '{path}', but found another encoding in line {line}, byte {byte} of the "
+        "line. Convert the file, for example with: iconv -f latin1 -t utf8"
     )
     E109 = (
         "Expected a whole gzip file at '{path}', but found damage after line {line} ({reason}). "
-        "Fetch or compress the file again."
+        "Download or compress the file again."
     )
     E110 = (
-        "Expected a file written by DocBin.to_disk at '{path}', but found something else or damage "
-        "({reason}). Write it again, such as with: python -m spacy convert"
+        "Expected a file written by DocBin.to_disk at '{path}', but found damage or something else "
+        "({reason}). Write it again, for example with: python -m spacy convert"
     )
     E111 = (
-        "Expected {name} of {lowest} or more, but found {value}. Set it so in the block of "
+        "Expected {name} of {lowest} or more, but found {value}. Change it in the block of "
         "spacy-charlm.TextCorpus.v1."
     )
 
@@ -142,6 +142,10 @@ class Errors(metaclass=_WithCodes):
         "DocVectors expected a target with one vector per token, such as "
         "spacy-charlm.StaticVectors.v1, found one with {found}."
     )
+    E220 = (
+        "Expected words that occur {min_count} times or more in the corpus of WordIds, but found "
+        "none among {found} words. Lower `min_count`, or give more text."
+    )
     E230 = (
         "Expected an encoder '{model}' with weights and a tokenizer, but found: {found}. Without a "
         "connection to the hub give the folder of a model that is on this machine."
@@ -205,18 +209,31 @@ class Errors(metaclass=_WithCodes):
         "vectors."
     )
     E306 = (
-        "Expected `{name}` of spacy-charlm.MultiLMAO.v1 to have the blocks `target` and `loss` "
-        "and, besides, only `weight`, `hidden_size`, `maxout_pieces`, but found {found}. Write for "
-        "example: [pretraining.objective.parts.words], weight = 1.0, and below it "
-        "[pretraining.objective.parts.words.target] and [pretraining.objective.parts.words.loss]"
+        "Expected `{name}` of the objective to have the blocks `target`, `loss` and `head` and, "
+        "optionally, `weight`, but found {found}. Write for example: "
+        "[pretraining.objective.parts.words], weight = 1.0, and below it "
+        "[pretraining.objective.parts.words.target], [...words.loss] and [...words.head]."
     )
     E307 = (
         "Expected the weight of the part `{name}` of spacy-charlm.MultiLMAO.v1 to be above 0, but "
         "found {found}. Leave the block out if it is not to count."
     )
     E308 = (
-        "Expected of a head a `hidden_size` of 0 or more and `maxout_pieces` of 1 or more, both "
-        "whole numbers, but found hidden_size = {hidden_size!r}, maxout_pieces = {maxout_pieces!r}."
+        "Expected `hidden_size` and `maxout_pieces` of spacy-charlm.MaxoutHead.v1 to be whole "
+        "numbers of 1 or more, but found hidden_size = {hidden_size!r}, maxout_pieces = "
+        "{maxout_pieces!r}. For a head without a hidden layer use spacy-charlm.LinearHead.v1."
+    )
+    E309 = (
+        "Expected a loss that fits its target, but found {found}. For vectors use CosineLoss, "
+        "SquaredErrorLoss or ContrastiveLoss; for ids use CrossEntropyLoss or SampledSoftmaxLoss."
+    )
+    E310 = (
+        "Expected `n_samples` of spacy-charlm.SampledSoftmaxLoss.v1 to be 1 or more, but found "
+        "{found}. 2000 is a good value."
+    )
+    E311 = (
+        "Expected a target for one of these units: {expected}, but found one for '{found}'. Choose "
+        "a target that gives each token something to predict."
     )
 
     # E4xx: layers and architectures (layers/, architectures/)
@@ -229,8 +246,7 @@ class Errors(metaclass=_WithCodes):
         "they are, 'NFC' composes accents."
     )
     E403 = (
-        "Expected `max_chars` of at least 2 and `char_rows` of at least {least}, but found "
-        "max_chars = {max_chars} and char_rows = {rows}. 32 and 1000 are good values."
+        "Expected {name} of at least {least}, but found {name} = {found}. {good} is a good value."
     )
     E404 = "Expected `vectors_dropout` to be a share between 0 and 1, but found {found}."
     E405 = (
@@ -253,78 +269,109 @@ class Errors(metaclass=_WithCodes):
 
     # E5xx: weights, checkpoints and training (card.py, training/)
     E501 = (
-        "Expected the weights of a tok2vec, as `spacy pretrain` writes them, but {path} holds "
-        "something else ({reason}). Was it cut off? Use another of the saved files."
+        "Expected the weights of a tok2vec, as `spacy pretrain` writes them, in {path}, but found "
+        "something else: {reason}. The file may be cut off; use another one."
     )
     E502 = (
-        "Expected pretrained weights in {path}, but there is no such file ({found}). Run `spacy "
-        "pretrain` first, or correct the path: that of spacy-charlm.load_weights.v1 in "
-        "[initialize.after_init], or that on the command line."
+        "Expected pretrained weights in {path}, but found no such file ({found}). Run `spacy "
+        "pretrain` first, or correct the path in [initialize.after_init] or on the command line."
     )
     E503 = (
-        "The weights in {path} do not fit the config:\n{lines}\nChange these settings in the "
-        "config to those of the weights, or pretrain with this config."
+        "Expected weights that fit the config, but found differences in {path}:\n{lines}\nChange "
+        "the config to the settings of the weights, or pretrain with this config."
     )
     E504 = (
         "Expected `component` of spacy-charlm.load_weights.v1 to be in the pipeline, but "
-        "'{component}' is not one of {names}. Name the component with the tok2vec."
+        "'{component}' is not one of {names}. Give the name of the component with the tok2vec."
     )
     E505 = (
         "Expected `layer` of spacy-charlm.load_weights.v1 to be a layer of '{component}', but "
         "'{layer}' is not one of {names}. Leave it empty for the whole model."
     )
     E506 = (
-        "`initialize.init_tok2vec` is set ({path}), but spaCy ignores it in a config without a "
-        "[pretraining] block. Set `path` in [initialize.after_init] to that file instead, or add "
-        "the [pretraining] block with which the weights were made."
+        "Expected no `initialize.init_tok2vec` in a config without a [pretraining] block, where "
+        "spaCy ignores it, but found {path}. Set `path` in [initialize.after_init] to that file "
+        "instead, or add the [pretraining] block that made the weights."
     )
     E507 = (
-        "Expected `learn_rate_scale` of zero or more and the optimizer {expected}, which alone "
-        "knows it, but found {scale} and {found}. Set @optimizers in [training.optimizer] to "
-        "{expected}, whose settings are those of Adam.v1."
+        "Expected `learn_rate_scale` of zero or more and the optimizer {expected}, which applies "
+        "it, but found {scale} and {found}. Set @optimizers in [training.optimizer] to "
+        "{expected}; its settings are those of Adam.v1."
     )
     E520 = (
-        "Expected to write '{path}', but it cannot be done ({reason}). Make room or set "
-        "permissions, or give another folder. What was there is as it was."
+        "Expected to write '{path}', but it failed ({reason}). Make room, change the permissions, "
+        "or give another folder. Existing files are unchanged."
     )
-    E521 = "Expected a whole checkpoint at '{path}', but found something else: {reason}."
+    E521 = (
+        "Expected a whole checkpoint at '{path}', but found something else: {reason}. Remove "
+        "{name} to resume from the one before it ({older})."
+    )
     E522 = (
         "Expected a checkpoint to resume from in '{path}', but found none. Leave out --resume to "
-        "begin, or give the output folder of the run that was stopped."
+        "start a new run, or give the output folder of the run that was stopped."
     )
-    E523 = "Remove {name} to resume from the one before it ({older})."
     E524 = (
-        "The checkpoint does not fit the model:\n{lines}\nResume with the config with which the "
-        "run began."
+        "Expected a checkpoint that fits the model, but found differences:\n{lines}\nResume with "
+        "the config of the original run."
     )
     E525 = (
-        "Expected an output folder without a pretraining in it, but found one in '{path}'. Add "
-        "--resume to go on with it, or give another folder."
+        "Expected an output folder without a pretraining run, but found one in '{path}'. Add "
+        "--resume to continue it, or give another folder."
     )
     E526 = (
-        "The run that wrote {path} was made of something else:\n{lines}\nResume it with its own "
-        "config and texts. To go on from its weights with others, begin in a new folder with "
-        "--init and its model-last.bin."
+        "Expected the config and texts of the run that wrote {path}, but found "
+        "differences:\n{lines}\nResume it with its own config and texts. To continue from its "
+        "weights with others, start a new folder with --init and its model-last.bin."
     )
     E527 = (
-        "Expected at least one Doc in the corpus of [pretraining], but it gave none. Check its "
-        "path and limits."
+        "Expected at least one Doc in the corpus of [pretraining], but found none. Check its path "
+        "and limits."
     )
     E528 = (
-        "Expected a batcher of one size in [pretraining.batcher], but found the schedule "
-        "'{found}', which would begin anew at each block of texts. Set `size` to a number."
+        "Expected a batcher with a fixed size in [pretraining.batcher], but found the schedule "
+        "'{found}', which would start again in each block of texts. Set `size` to a number."
     )
     E529 = (
-        "Expected a tokenizer that other processes can have a copy of, but found {found}. Leave "
-        "--prefetch out, or install its code as a package and give it a `vocab`."
+        "Expected a tokenizer that can be pickled together with its `vocab`, to send it to other "
+        "processes, but found {found}. Leave out --prefetch, or install the code of the tokenizer "
+        "as a package."
     )
     E530 = (
-        "Expected workers that last until the next checkpoint, but {n} were lost one after the "
-        "other: {reason} Smaller batches need less memory; --resume goes on in {path}."
+        "Expected workers to last until the next checkpoint, but {n} were lost in a row: {reason} "
+        "Use smaller batches, which need less memory, and add --resume to continue in {path}."
+    )
+    E540 = "Expected `{name}` to be one of {expected}, but found '{found}'."
+    E541 = "Expected {expected}, but found {found}. Change or leave out one of the two."
+    E542 = (
+        "Expected a component with a tok2vec, whose embed layer can be replaced, but found {found}."
+    )
+    E543 = (
+        "Expected one component with a tok2vec, but found several: {names}. Choose one by "
+        "--component."
+    )
+    E544 = (
+        "Expected [{where}] to be spacy.Tok2Vec, with the blocks `embed` and `encode`, or "
+        "spacy.HashEmbedCNN, but found {found}. Write the tok2vec in one of these ways."
+    )
+    E545 = (
+        "Expected to move the tok2vec of '{component}' into a component '{shared}', but found that "
+        "the config has a component of that name. Let '{component}' listen to it."
+    )
+    E546 = (
+        "Expected every variable of the config to have a value, but found others once the embed "
+        "layer was replaced: {reason} Replace them by values."
+    )
+    E547 = (
+        "Expected the first line of '{path}' to be a comment with the command that writes it, but "
+        "found {found!r}. Write the config without --again."
     )
     W520 = (
-        "A worker was lost ({reason}). All begin anew from the last checkpoint; what came after it "
-        "is computed again."
+        "A worker was lost ({reason}). All workers restart from the last checkpoint and repeat the "
+        "updates after it."
+    )
+    W521 = (
+        "Expected one step of a run per line in '{path}', but found {n} damaged lines, the first "
+        "of which is line {first}. They are skipped."
     )
 
     # E6xx: commands, evaluation and optional packages (cli/, evaluation/, report/, runs/)
@@ -333,149 +380,160 @@ class Errors(metaclass=_WithCodes):
         "pip install 'spacy-charlm[{extra}]'"
     )
     E610 = (
-        "Expected the name of a component with a tok2vec, but '{component}' is not one of {names}. "
-        "Name it with --component; a config with a tok2vec of its own has it under 'tok2vec'."
+        "Expected --component to name a component with a tok2vec, but '{component}' is not one of"
+        " {names}. A config with a tok2vec of its own calls it 'tok2vec'."
     )
     E611 = (
-        "Expected a layer that gives each token a vector, but {where} {found}. Name the component "
-        "that holds the tok2vec with --component, or the layer in it with --layer."
+        "Expected a layer that gives each token a vector, but {where} {found}. Choose another "
+        "component with --component, or a layer in it with --layer."
     )
     E612 = "Expected --task to be one of {tasks}, but found '{found}'."
     E613 = (
         "Expected a file of labelled texts ({formats}) at '{path}', but found {found}. Check the "
-        "path, or convert the file, such as with: python -m spacy convert"
+        "path, or convert the file, for example with: python -m spacy convert"
     )
     E614 = (
         "Expected a record with text and label in '{path}', line {line}, but found {found}. A "
         'valid line: {{"text": "It works.", "label": "pos"}}.'
     )
     E615 = (
-        "Expected labels for the task '{task}' in '{path}', but found {found}. Categories are read "
-        "from doc.cats or from 'label' in .jsonl, entities, tags and parts of speech from a .spacy "
-        "file: choose with --task cats, ents, tag or pos."
+        "Expected labels for the task '{task}' in '{path}', but found {found}. Categories come "
+        "from doc.cats or from 'label' in .jsonl; entities, tags and parts of speech come from a "
+        ".spacy file. Set --task to cats, ents, tag or pos."
     )
     E616 = (
-        "Expected one true category per text in '{path}', but found {found} in text {number}. The "
-        "probe is for exclusive classes; keep one category per text."
+        "Expected one true category per text in '{path}', but found {found} in text {number}. The"
+        " probe needs exclusive classes: keep one category per text."
     )
     E617 = "Expected at least {expected} {what}, but found {found}."
     E618 = (
-        "Expected two or more labels that occur at least twice among the {n} drawn, but found "
-        "{found}. Raise --n-labels, or check that the file has more than one class."
+        "Expected at least two labels that occur twice or more among the {n} drawn, but found "
+        "{found}. Increase --n-labels, or check that the file has more than one class."
     )
     E619 = (
-        "Expected either a file of development texts (--dev) or the number of texts to set apart "
-        "from the training file (--n-dev), but found {found}."
+        "Expected either a file of development texts (--dev) or the number of texts to take from "
+        "the training file (--n-dev), but found {found}."
+    )
+    E620 = (
+        "Expected a pipeline with a tok2vec, but found the components {names}. Add a tok2vec, or "
+        "pass a layer that gives each token a vector as `tok2vec`."
     )
     E640 = (
-        "Expected the log of a pretraining run at '{path}', but found nothing. Give the log.jsonl "
-        "that `charlm pretrain` writes, or the folder that holds it."
-    )
-    E641 = (
-        "Expected one step of a run a line in '{path}', but found {found} at line {line}. A valid "
-        'line: {{"step": 100, "words": 285000, "loss": 0.42}} Remove the line; a run that was '
-        "killed may leave half of one at the end."
+        "Expected the log of a pretraining run at '{path}', but found nothing. Give the log.jsonl"
+        " of `charlm pretrain`, or its folder."
     )
     E642 = (
         "Expected at least one step in the log '{path}', but found none. A run writes its first "
-        "line after some minutes; wait for it, or give the log of another run."
+        "line after some minutes: wait for it, or give the log of another run."
     )
     E643 = "Expected --output to end in one of {formats}, but found '{path}'. Change the ending."
     E644 = (
-        "Expected --config where settings are overridden, but found {found} without it. Add "
-        "--config and the path of the config, or leave the settings out."
+        "Expected --config together with settings to override, but found {found} without it. Add "
+        "--config and the path of the config, or remove the settings."
     )
     E645 = (
-        "Expected {package}{wanted}, but found {found}. Install the versions that this package is "
+        "Expected {package}{wanted}, but found {found}. Install a version that this package is "
         "tested with: python -m pip install -U '{package}{wanted}'"
     )
     E646 = (
-        "Expected one CuPy at most, but found {found}. They write into the same folder, so that "
-        "neither works for sure. Remove all, then install one: python -m pip uninstall -y {names} "
-        "&& python -m pip install '{install}'"
+        "Expected at most one CuPy, but found {found}. They write into the same folder and break "
+        "each other. Remove all and install one: python -m pip uninstall -y {names} && python -m "
+        "pip install '{install}'"
     )
     E647 = (
-        "Expected CuPy to see the graphics card ({card}, driver {driver}), but found that {cupy} "
-        "does not. Its CUDA is newer than the driver or lacks libraries. Remove it and install the "
-        "one for the driver: python -m pip uninstall -y {name} && python -m pip install '{install}'"
+        "Expected CuPy to find the graphics card ({card}, driver {driver}), but {cupy} does not. "
+        "Its CUDA is newer than the driver, or libraries are missing. Replace it with the one for"
+        " the driver: python -m pip uninstall -y {name} && python -m pip install '{install}'"
     )
     E648 = (
         "Expected an optimizer that steps its own schedule in [pretraining.optimizer], but found "
-        "{found} with the learning rate {schedule}. `spacy pretrain` never steps it: the rate "
-        "stays at its first value, which in a warm-up is zero. Set @optimizers to "
-        '"spacy-charlm.Adam.v1", whose settings are those of Adam.v1.'
+        "{found} with the learning rate {schedule}. `spacy pretrain` never steps it, so the rate "
+        "keeps its first value, which is zero in a warm-up. Set @optimizers to "
+        '"spacy-charlm.Adam.v1", which has the settings of Adam.v1.'
     )
     E660 = (
-        "Expected texts with labels that the pipeline scores in '{path}', but found {found}. Give "
-        "a .spacy file with the labels of its components."
+        "Expected texts with labels that the pipeline can be scored on in '{path}', but found "
+        "{found}. Give a .spacy file with the labels of its components."
     )
     E661 = (
-        "Expected a trained pipeline at '{path}', but found {found}. Give a folder that `spacy "
-        "train` wrote, or the name of an installed package."
+        "Expected a trained pipeline at '{path}', but found {found}. Give a folder from `spacy "
+        "train`, or the name of an installed package."
     )
+    E670 = (
+        "Expected of {where} in '{path}' one of these names: {expected}, but found '{found}'. "
+        "Correct the name."
+    )
+    E671 = (
+        "Expected rows to run in '{path}', but found: {found}. Patterns such as 'CharCNN/*' choose "
+        "rows by their names."
+    )
+    E672 = (
+        "Expected an existing config for the row '{row}' of '{path}', but found: {found}. Set "
+        "`config` in the row or in its group; a relative path begins at the current folder."
+    )
+    E673 = "Expected `command` of a group of rows to be one of: {expected}, but found '{found}'."
     E680 = "Expected --parts to be among {expected}, but found {found}. Separate several by commas."
     E681 = (
-        "Expected the marks {expected} in '{path}', between which the table goes, but found none. "
-        "Add them where the table belongs."
+        "Expected the marks {expected} in '{path}', but found none. Add them at the place of the "
+        "table."
     )
     W640 = (
-        "Found a graphics card ({card}) and no CuPy: all runs on the CPU. To use the card: python "
-        "-m pip install '{install}'; and --gpu-id 0. Not spacy[cuda...], which may bring an old "
-        "CuPy that takes NumPy back to 1.26."
+        "Found a graphics card ({card}) but no CuPy, so everything runs on the CPU. To use the "
+        "card: python -m pip install '{install}', and then --gpu-id 0. Do not install "
+        "spacy[cuda...], which may bring an old CuPy that downgrades NumPy to 1.26."
     )
     W641 = (
-        "Found NumPy {numpy} beside {cupy}, which cannot do with NumPy 2. Remove the old CuPy and "
-        "install a new one: python -m pip uninstall -y {name} && python -m pip install -U "
-        "'{install}' 'numpy>=2'"
+        "Found NumPy {numpy} with {cupy}, which does not work with NumPy 2. Replace the old CuPy:"
+        " python -m pip uninstall -y {name} && python -m pip install -U '{install}' 'numpy>=2'"
     )
     W642 = (
-        "Expected at most as many threads as usable cores ({cores}), but found {found}. Threads "
-        "that wait for each other cost more than they bring; set OPENBLAS_NUM_THREADS and "
-        "OMP_NUM_THREADS to {cores} or fewer."
+        "Expected at most as many threads as usable cores ({cores}), but found {found}. More "
+        "threads slow each other down: set OPENBLAS_NUM_THREADS and OMP_NUM_THREADS to {cores} or"
+        " less."
     )
     W643 = (
-        "Found that NumPy's BLAS is {ratio:.1f} times as fast as BLIS, which thinc takes "
-        "({numpy:.0f} beside {blis:.0f} GFLOP/s). Let thinc take NumPy's: [nlp.before_creation] "
-        'with @callbacks = "spacy-charlm.use_blas.v1"'
+        "Found that NumPy's BLAS is {ratio:.1f} times as fast as BLIS, which thinc uses "
+        "({numpy:.0f} and {blis:.0f} GFLOP/s). To use NumPy's, add a block [nlp.before_creation] "
+        'with @callbacks = "spacy-charlm.use_blas.v1".'
     )
     W644 = (
-        "Found a graphics card ({card}) and PyTorch {torch} without CUDA: transformers run on the "
-        "CPU. Install PyTorch for CUDA: https://pytorch.org/get-started"
+        "Found a graphics card ({card}) but PyTorch {torch} without CUDA, so transformers run on "
+        "the CPU. Install PyTorch for CUDA: https://pytorch.org/get-started"
     )
     W650 = (
         "Found {reader} in [{section}], which {troubles}. Set @readers to "
-        '"spacy-charlm.TextCorpus.v1": it splits long texts, drops none, counts.'
+        '"spacy-charlm.TextCorpus.v1", which splits long texts and drops none.'
     )
     W651 = (
-        "Expected settings that spaCy knows in [{section}], but found {found}. spaCy drops them "
-        "without a word; correct or remove them. It knows: {known}"
+        "Expected settings that spaCy knows in [{section}], but found {found}. spaCy ignores "
+        "them: correct or remove them. Known settings: {known}"
     )
     W652 = (
-        "Found spacy.MishWindowEncoder in [{section}]. It has no padding between texts: the "
-        "vectors of a text depend on its neighbours in the batch. Set @architectures to "
+        "Found spacy.MishWindowEncoder in [{section}]. It has no padding between texts, so the "
+        "vectors of a text depend on the other texts of the batch. Set @architectures to "
         '"spacy.MaxoutWindowEncoder.v2" and maxout_pieces to 3.'
     )
     W653 = (
-        "Found spacy.CharacterEmbed in [{section}]. Where a byte occurs twice in a text, only its "
-        "last gradient counts. Characters that learn from every occurrence: @architectures = "
-        '"spacy-charlm.CharCNN.v1"'
+        "Found spacy.CharacterEmbed in [{section}]. If a byte occurs twice in a text, only its "
+        "last gradient counts. To learn from every occurrence, set @architectures to "
+        '"spacy-charlm.CharCNN.v1".'
     )
     W654 = (
-        "Found the shared tok2vec '{component}' and no component that listens to it: it has no "
-        "effect on any of {others}. Set the tok2vec of such a component's model to @architectures "
-        '= "spacy.Tok2VecListener.v1"'
+        "Found the shared tok2vec '{component}', but no component that listens to it, so it has "
+        "no effect on {others}. Set the tok2vec of the model of such a component to "
+        '@architectures = "spacy.Tok2VecListener.v1".'
     )
     W655 = (
-        "Found {found} in [pretraining.objective]: it learns from the 15 % of words that are "
-        "hidden, and the loss that spaCy prints is that of all words. An objective that learns "
-        'from all: @architectures = "spacy-charlm.LMAO.v1"'
+        "Found {found} in [{section}]. It learns only from the 15 % of words that are hidden, and"
+        " the loss that spaCy prints is that of all words. To learn from all words, set "
+        '@architectures to "spacy-charlm.LMAO.v1".'
     )
 
     # E7xx: noise, decoding and components (noise/, decoding/, pipeline/)
     E700 = "Expected the rate of typos to be between 0 and 1, but found {found}."
     E701 = (
-        "Expected kinds of typos among {expected}, but found {found}. The kind 'natural' needs a "
-        "file of misspellings, too, with some for the part of its words that is asked for."
+        "Expected kinds of typos among {expected}, but found {found}. The kind 'natural' also "
+        "needs a file of misspellings."
     )
     E702 = "Expected the keyboard to be one of {expected}, but found '{found}'."
     E703 = (
@@ -486,9 +544,13 @@ class Errors(metaclass=_WithCodes):
     E705 = "Expected the unit of the rate, `per`, to be {expected}, but found '{found}'."
     E706 = (
         "Expected kinds of typos within words, but found '{found}': a masking keeps the tokens. "
-        "Remove it, or use it in the augmenter spacy-charlm.typos.v1."
+        "Remove it, or use it in the augmenter spacy-charlm.typo_augmenter.v1."
     )
     E707 = "Expected `level` to be between 0 and 1, but found {found}."
+    E708 = (
+        "Expected misspellings of single words in '{path}', but found none for this share of the "
+        "correct words. Add more words, or remove the kind 'natural'."
+    )
     E720 = (
         "Expected a table of vectors with rows and columns, but found one of shape {found}. Check "
         "the file that the vectors come from."
@@ -504,8 +566,8 @@ class Errors(metaclass=_WithCodes):
     )
     E723 = "Expected at least 1 neighbour to look for, but found {found}."
     E724 = (
-        "Expected weights that tell how their tok2vec is built, but found in '{path}': {found}. "
-        "`python -m spacy charlm inspect` shows what they tell."
+        "Expected weights that describe a whole tok2vec, but found in '{path}': {found}. `python "
+        "-m spacy charlm inspect` shows what they contain."
     )
     E725 = (
         "Expected a table with a word for each row, but found floret vectors in '{path}', which "
@@ -525,11 +587,11 @@ class Errors(metaclass=_WithCodes):
     )
     E729 = (
         "Expected a share of words to hide above 0 and up to 1, and several texts with words of "
-        "the table, but found {found}. Give more text, or the table's language."
+        "the table, but found {found}. Give more text, or text in the language of the table."
     )
     E730 = (
-        "Expected words of the table to fit a read-out on, but found none: of {words} words all "
-        "are held out, or n_fit is {n_fit}. Hold out fewer, or fit on more."
+        "Expected words of the table to fit a readout on, but found none: all of the {words} "
+        "words are held out, or n_fit is {n_fit}. Hold out fewer words, or increase n_fit."
     )
     E740 = (
         "Expected of charlm_lmao a weight above 0, and `every` and `words` of at least 1, but "
@@ -566,8 +628,8 @@ class Errors(metaclass=_WithCodes):
         "hubs needs the exact search: set approximate = false."
     )
     E748 = (
-        "Expected a pipeline with the component charlm_lmfao, but found in '{path}': {found}. "
-        "configs/words.cfg shows how to assemble one."
+        "Expected a pipeline with the component charlm_lmfao at '{path}', but found these "
+        "components: {found}. configs/words.cfg shows how to assemble such a pipeline."
     )
     E749 = (
         "Expected the component '{component}' to have a tok2vec, but found one without a model. "
@@ -588,7 +650,7 @@ class Errors(metaclass=_WithCodes):
     )
     E754 = "Expected the index_dtype of charlm_lmfao to be {expected}, but found '{found}'."
     W700 = (
-        "{given_up} entities and spans given up so far: typos left no token boundary at one of "
+        "{n} entities and spans dropped so far: after typos, there was no token boundary at one of "
         "their ends."
     )
     W750 = (

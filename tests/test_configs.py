@@ -1,4 +1,5 @@
 import io
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ import numpy
 import pytest
 import spacy
 import srsly
+from spacy.cli.debug_config import debug_config
+from spacy.cli.init_config import fill_config
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
@@ -14,7 +17,10 @@ from spacy.training.loop import train
 from spacy.training.pretrain import pretrain
 from spacy.util import load_config
 from thinc.api import fix_random_seed, get_current_ops, set_current_ops
+from typer.testing import CliRunner
 
+from spacy_charlm.cli import app
+from spacy_charlm.cli.init import PREFIX
 from spacy_charlm.targets.transformer_vectors import make_key
 from spacy_charlm.targets.vector_cache import VectorCache
 
@@ -22,6 +28,8 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 PRETRAIN = sorted((CONFIGS / "pretrain").glob("*.cfg"))
 TRAIN = sorted((CONFIGS / "train").glob("*.cfg"))
 TEXTCAT = CONFIGS / "train" / "textcat.cfg"
+# A table of n-grams with fewer parameters and a tokenizer without exceptions, to save time.
+SMALL = {"components.tok2vec.model.embed.ngram_rows": 500, "nlp.lang": "xx"}
 FROZEN = {
     "training.frozen_components": ["tok2vec"],
     "training.annotating_components": ["tok2vec"],
@@ -37,8 +45,8 @@ import sys
 import numpy
 import spacy
 
-if __name__ == "__main__":
-    nlp = spacy.load(sys.argv[1])
+def check(path):
+    nlp = spacy.load(path)
     texts = ["", "London is warm.", " ", "A cold day in Leeds 🙂", "No"]
     alone = [nlp(text) for text in texts]
     for doc, other in zip(alone, nlp.pipe(texts, n_process=2, batch_size=2), strict=True):
@@ -49,6 +57,10 @@ if __name__ == "__main__":
         for label, score in doc.cats.items():
             # spaCy gives an empty Doc zeros where no Doc of its batch has words
             assert not len(doc) or abs(other.cats[label] - score) < 1e-5
+
+if __name__ == "__main__":
+    for path in sys.argv[1:]:
+        check(path)
 """
 
 
@@ -77,7 +89,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     lines = [text for text, _, _ in SENTENCES]
     (folder / "raw.txt").write_text("\n".join(lines * 3), encoding="utf8")
-    nlp = spacy.blank("en")
+    nlp = spacy.blank("xx")
     docs = [_make_tree(nlp.make_doc(text)) for text in lines]
     words = sorted({token.lower_ for doc in docs for token in doc})
     table = numpy.random.default_rng(0).normal(size=(len(words), 8))
@@ -108,19 +120,35 @@ def weights(data, tmp_path_factory):
     return _pretrain(CONFIGS / "pretrain" / "cosine.cfg", data, tmp_path_factory.mktemp("weights"))
 
 
-@pytest.fixture(scope="module", params=TRAIN, ids=lambda path: path.stem)
-def trained(request, data, weights, tmp_path_factory):
-    """A config, with the folders of the pipelines trained without and with weights."""
-    folder = tmp_path_factory.mktemp(request.param.stem)
-    _train(request.param, data, folder / "plain")
-    _train(request.param, data, folder / "ours", weights)
-    return request.param, folder / "plain" / "model-last", folder / "ours" / "model-last"
+@pytest.fixture(scope="module")
+def all_trained(data, weights, tmp_path_factory):
+    """For each config, the folders of the pipelines trained without and with weights."""
+    folders = {path: tmp_path_factory.mktemp(path.stem) for path in TRAIN}
+    for path, folder in folders.items():
+        _train(path, data, folder / "plain")
+        _train(path, data, folder / "ours", weights)
+    return {
+        path: (folder / "plain" / "model-last", folder / "ours" / "model-last")
+        for path, folder in folders.items()
+    }
+
+
+@pytest.fixture(params=TRAIN, ids=lambda path: path.stem)
+def trained(request, all_trained):
+    return request.param, *all_trained[request.param]
+
+
+@pytest.fixture(scope="module")
+def plain(data):
+    """The parameters of the tok2vec without pretraining."""
+    return _get_params(_initialise(TEXTCAT, data).get_pipe("tok2vec").model)
 
 
 def _pretrain(path, data, output, **overrides):
     config = load_config(
         path,
         overrides={
+            **SMALL,
             "paths.raw_text": str(data / "raw.txt"),
             "paths.target_vectors": str(data / "glove.txt"),
             "pretraining.max_epochs": 3,
@@ -145,11 +173,12 @@ def _initialise(path, data, weights=None, **overrides):
     config = load_config(
         path,
         overrides={
+            **SMALL,
             "paths.train": str(data / "train.spacy"),
             "paths.dev": str(data / "train.spacy"),
             "paths.init_weights": None if weights is None else str(weights),
             "training.max_steps": 2,
-            "training.eval_frequency": 1,
+            "training.eval_frequency": 2,
             **(_raw_text(data) if path.stem.endswith("_lmao") else {}),
             **overrides,
         },
@@ -189,24 +218,44 @@ def _same_params(first, second):
 
 def test_configs_are_all_here():
     losses = {"contrastive", "cosine", "squared_error"}
-    assert {path.stem for path in PRETRAIN} >= losses | {
-        "denoising",
-        "document",
-        "head",
-        "multi",
-        "trigram",
-    }
+    targets = {"denoising", "document", "head", "multi", "transformer", "trigram", "word_ids"}
+    assert {path.stem for path in PRETRAIN} >= losses | targets
     tasks = {"ner", "parser", "textcat", "textcat_multilabel", "textcat_lmao"}
     assert {path.stem for path in TRAIN} >= tasks
 
 
+def test_configs_are_what_their_first_line_writes(tmp_path):
+    shutil.copytree(CONFIGS, tmp_path / "configs", ignore=shutil.ignore_patterns("*.yml"))
+    result = CliRunner().invoke(app, ["init", str(tmp_path / "configs"), "--again"])
+    assert result.exit_code == 0, result.output
+    paths = sorted(CONFIGS.rglob("*.cfg"))
+    other = [
+        str(path.relative_to(CONFIGS.parent))
+        for path in paths
+        if path.read_text("utf8") != (tmp_path / path.relative_to(CONFIGS.parent)).read_text("utf8")
+        or not path.read_text("utf8").startswith(f"{PREFIX}{path.relative_to(CONFIGS.parent)} ")
+    ]
+    command = "python -m spacy charlm init configs --again"
+    assert not other, f"{other} are not what `charlm init` writes; `{command}` updates them"
+
+
+@pytest.mark.parametrize("path", [*PRETRAIN, *TRAIN], ids=lambda path: path.stem)
+def test_configs_are_valid_for_spacy(path, tmp_path, capsys):
+    debug_config(path, overrides={"paths.train": "train.spacy", "paths.dev": "dev.spacy"})
+    assert "Config is valid" in capsys.readouterr().out
+    fill_config(tmp_path / "filled.cfg", path, silent=True)
+    before = load_config(path, interpolate=False)
+    after = load_config(tmp_path / "filled.cfg", interpolate=False)
+    for section in ("pretraining", "charlm"):
+        assert after.get(section) == before.get(section)
+
+
 @pytest.mark.parametrize("path", PRETRAIN, ids=lambda path: path.stem)
-def test_configs_pretrain_learns_and_its_weights_load(path, data, tmp_path):
+def test_configs_pretrain_learns_and_its_weights_load(path, data, plain, tmp_path):
     weights = _pretrain(path, data, tmp_path)
     losses = [row["epoch_loss"] for row in srsly.read_jsonl(tmp_path / "log.jsonl")]
     assert len(losses) == 4  # three epochs and model-last
     assert numpy.isfinite(losses).all() and losses[2] < losses[0]
-    plain = _get_params(_initialise(TEXTCAT, data).get_pipe("tok2vec").model)
     model = _initialise(TEXTCAT, data, weights).get_pipe("tok2vec").model
     loaded = _get_params(model)
     assert _same_params(loaded, _get_params(model.copy().from_bytes(weights.read_bytes())))
@@ -250,33 +299,30 @@ def test_configs_task_learns_from_a_frozen_tok2vec(data, weights, tmp_path):
         assert max(cats, key=cats.get) == label
 
 
-def test_configs_trained_pipeline_needs_no_weights_file(data, tmp_path):
-    weights = _pretrain(CONFIGS / "pretrain" / "cosine.cfg", data, tmp_path)
+def test_configs_trained_pipeline_needs_no_weights_file(data, weights, tmp_path):
+    copy = Path(shutil.copy(weights, tmp_path))
     text = "Nobody likes Dover."
-    cats = _train(TEXTCAT, data, tmp_path / "train", weights)(text).cats
-    for path in tmp_path.glob("*.bin"):
-        path.unlink()
+    cats = _train(TEXTCAT, data, tmp_path / "train", copy)(text).cats
+    copy.unlink()
     nlp = spacy.load(tmp_path / "train" / "model-last")
     assert nlp(text).cats == cats
     assert nlp.config["initialize"]["after_init"]["@callbacks"] == "spacy-charlm.load_weights.v1"
 
 
-def test_configs_empty_docs_and_two_processes(trained, tmp_path):
-    _, plain, _ = trained
-    nlp = spacy.load(plain)
-    assert [len(doc) for doc in nlp.pipe(["", ""])] == [0, 0]
-    assert nlp("").text == "" and nlp(" ").text == " "
+def test_configs_two_processes(all_trained, tmp_path):
     script = tmp_path / "pipe.py"
     script.write_text(PIPE_CODE, encoding="utf8")
     # In a process of its own, so that a deadlock after a fork ends in an error.
-    args = [sys.executable, str(script), str(plain)]
+    args = [sys.executable, str(script), *(str(plain) for plain, _ in all_trained.values())]
     result = subprocess.run(args, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
 
 
-def test_configs_empty_doc_among_others(trained):
+def test_configs_empty_docs(trained):
     _, plain, _ = trained
     nlp = spacy.load(plain)
+    assert [len(doc) for doc in nlp.pipe(["", ""])] == [0, 0]
+    assert nlp("").text == "" and nlp(" ").text == " "
     texts = ["", "London is warm.", ""]
     docs = list(nlp.pipe(texts))
     assert [len(doc) for doc in docs] == [0, 4, 0]
