@@ -1,7 +1,7 @@
 """Classify texts by TF-IDF of words and word pairs and a logistic regression: the row to beat.
 
-C is chosen by cross-validation on the training set. Needs scikit-learn (requirements.txt). Writes a
-JSON file that make_table.py takes as `--extra`.
+C is chosen by cross-validation on the training set. Needs scikit-learn (requirements.txt). Writes
+scores as JSON, which a study can name under `extra`.
 """
 
 from pathlib import Path
@@ -13,6 +13,8 @@ import typer
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 from wasabi import msg
+
+from spacy_charlm.types import Score
 
 CS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
 NAME = "TF-IDF + logistic regression"
@@ -47,17 +49,17 @@ def main(
     search.fit(texts, labels)
     texts, labels = read_docs(vocab, evaluation)
     found = search.predict(texts)
-    values = {
-        "textcat macro F": round(100 * f1_score(labels, found, average="macro"), 2),
-        "textcat accuracy": round(100 * accuracy_score(labels, found), 2),
-    }
-    c = search.best_params_["logisticregression__C"]
-    scores = {k: {"mean": v, "sd": 0.0, "seeds": [v]} for k, v in values.items()}
-    row = {"embed": NAME, "pretraining": "–", "C": c, "scores": scores}
+    scores = [
+        Score(NAME, metric, (float(value),), len(texts))
+        for metric, value in (
+            ("cats_macro_f", f1_score(labels, found, average="macro")),
+            ("cats_micro_f", accuracy_score(labels, found)),
+        )
+    ]
     output.parent.mkdir(parents=True, exist_ok=True)
-    srsly.write_json(output, row)
-    accuracy, n_texts = values["textcat accuracy"], len(texts)
-    msg.good(f"{NAME}: accuracy {accuracy:.1f} on {n_texts:,} texts (C = {c}): {output}")
+    srsly.write_json(output, [score.as_dict() for score in scores])
+    c = search.best_params_["logisticregression__C"]
+    msg.good(f"{NAME}: {scores[1].mean:.1%} of {len(texts):,} texts (C = {c}): {output}")
 
 
 def read_docs(vocab: Vocab, path: Path) -> tuple[list[str], list[str]]:

@@ -20,7 +20,7 @@ import typer
 from spacy.training.initialize import convert_vectors
 from wasabi import msg
 
-from spacy_charlm.text.prefetch import DocMaker
+from spacy_charlm.text.prefetch import BoundedTokenizer
 from spacy_charlm.text.text_corpus import Counts, TextCorpus
 
 
@@ -106,9 +106,9 @@ def iter_words(nlp: spacy.language.Language, path: Path) -> Iterator[list[str]]:
     """
     corpus, counts = TextCorpus(path, max_length=0), Counts()
     # With a vocab of its own, so that neither memory nor what is saved grows with rare words.
-    maker = DocMaker(nlp.tokenizer, nlp.max_length, nlp.vocab)
+    maker = BoundedTokenizer(nlp.tokenizer, nlp.max_length, nlp.vocab)
     for text in corpus.read(nlp.vocab, 0, counts):
-        with maker.zone():
+        with maker.memory_zone():
             for doc in corpus.make_docs(maker, [text], counts):
                 words = [token.text for token in doc if not token.is_space]
                 if words:

@@ -17,9 +17,8 @@ RANKS = [
     ("objectives",),
     ("pipeline",),
     ("training",),
-    ("runs",),
-    ("evaluation",),
     ("report",),
+    ("runs", "evaluation"),
     ("api",),
     ("cli",),
 ]

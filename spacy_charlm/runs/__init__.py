@@ -1,0 +1,1 @@
+"""Many trainings: a run, and a study of rows × seeds."""

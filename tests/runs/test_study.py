@@ -1,0 +1,352 @@
+"""Studies: with a stand-in for spaCy's commands, and those of the project."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import spacy
+import srsly
+from spacy.language import DEFAULT_CONFIG_PRETRAIN_PATH
+from spacy.util import load_config, load_model_from_config
+from thinc.api import Config, get_current_ops, set_current_ops
+from thinc.config import ConfigValidationError
+from typer.testing import CliRunner
+
+from spacy_charlm.cli import app
+from spacy_charlm.runs.run import FINISHED, SCORES, STARTED
+from spacy_charlm.runs.study import read_study, run_study
+
+ROOT = Path(__file__).parents[2]
+STUDIES = sorted((ROOT / "configs" / "studies").glob("*.yml"))
+CONFIG = """
+[paths]
+init_weights = null
+
+[system]
+seed = 0
+
+[nlp]
+lang = "en"
+pipeline = []
+
+[training]
+max_steps = 5
+seed = ${system.seed}
+dropout = 0.1
+"""
+# Writes what a command would write, and its arguments to the log.
+FAKE = """
+import json, pathlib, sys, time
+print("arguments", *sys.argv[1:], flush=True)
+args = [arg for arg in sys.argv[1:] if arg != "charlm"]
+config = pathlib.Path(args[1])
+text = config.read_text() if config.is_file() else ""
+if "dropout = 0.5" in text:
+    sys.exit("the reason")
+if "max_steps = 77" in text and not pathlib.Path("go").exists():
+    time.sleep(60)
+if args[0] == "evaluate":
+    output = pathlib.Path(args[args.index("--output") + 1])
+    output.write_text(json.dumps({"textcat": {"cats_macro_f": 0.5, "cats_micro_f": 0.75}}))
+elif args[0] == "train":
+    out = config.parent / "model-last"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "meta.json").write_text(json.dumps({"performance": {"cats_micro_f": 0.25}}))
+else:
+    (config.parent / "model-last.bin").write_bytes(b"weights")
+"""
+STUDY = """
+title: A title
+vars: {seeds: "0,1", steps: 3}
+blocks:
+  wide:
+    training.batcher: {"@batchers": spacy.batch_by_words.v1, size: 7}
+pretrain:
+  config: pretrain.cfg
+  rows:
+    some/words:
+train:
+  textcat:
+    config: train.cfg
+    seeds: ${seeds}
+    settings: {training.max_steps: "${steps}"}
+    rows:
+      plain/none:
+      plain/words: {from: some/words}
+      wide/none: {blocks: wide, settings: {training.dropout: 0.3}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def keep_ops():
+    before = get_current_ops()
+    yield
+    set_current_ops(before)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "fake").mkdir()
+    (tmp_path / "fake" / "spacy.py").write_text(FAKE)
+    (tmp_path / "train.cfg").write_text(CONFIG)
+    pretraining = load_config(DEFAULT_CONFIG_PRETRAIN_PATH, interpolate=False)
+    Config().from_str(CONFIG).merge(pretraining).to_disk(tmp_path / "pretrain.cfg")
+    (tmp_path / "study.yml").write_text(STUDY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(text=STUDY, jobs=2, **settings):
+    Path("study.yml").write_text(text)
+    study = read_study(Path("study.yml"), Path("out"), **settings)
+    return run_study(study, jobs=jobs)
+
+
+def logs():
+    return {
+        path.parent.relative_to("out").as_posix(): path.read_text()
+        for path in sorted(Path("out").rglob("log.txt"))
+    }
+
+
+def test_study_runs_rows_times_seeds(folder):
+    study = run()
+    assert not study.errors
+    rows = ("plain/none", "plain/words", "wide/none")
+    expected = {f"textcat/{row}/seed-{seed}" for row in rows for seed in (0, 1)}
+    assert set(logs()) == expected | {"pretrain/some/words/seed-0"}
+    for name, log in logs().items():
+        config = load_config(Path("out") / name / "config.cfg")
+        assert config["system"]["seed"] == int(name[-1])
+        if name.startswith("textcat"):
+            assert f"train out/{name}/config.cfg --output out/{name}" in log
+            assert config["training"]["max_steps"] == 3
+        weights = "out/pretrain/some/words/seed-0/model-last.bin" if "plain/words" in name else None
+        assert config["paths"]["init_weights"] == weights
+        assert ("batcher" in config["training"]) == ("wide" in name)
+        assert config["training"]["dropout"] == (0.3 if "wide" in name else 0.1)
+
+
+def test_study_skips_what_is_complete(folder):
+    run()
+    times = {path: path.stat().st_mtime_ns for path in Path("out").rglob("log.txt")}
+    study = run()
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert [score.values for score in study.scores()] == [(0.25, 0.25)] * 3
+    # A file that the runs read has changed.
+    (folder / "train.cfg").write_text(CONFIG + "max_epochs = 2\n")
+    run()
+    changed = [path for path, old in times.items() if path.stat().st_mtime_ns != old]
+    assert len(changed) == 6 and all("textcat" in path.parts for path in changed)
+
+
+def test_study_repeats_runs_whose_weights_have_changed(folder):
+    run()
+    weights = Path("out/pretrain/some/words/seed-0/model-last.bin")
+    time.sleep(0.01)
+    weights.write_bytes(b"others")
+    before = logs()
+    run(only=["plain/*"])
+    assert logs() == before
+    paths = [Path("out/textcat") / name / "seed-0" for name in ("plain/words", "plain/none")]
+    files = [srsly.read_json(path / FINISHED)["files"] for path in paths]
+    assert str(weights) in files[0] and str(weights) not in files[1]
+
+
+def test_study_goes_on_where_a_run_fails(folder):
+    study = run(STUDY.replace("training.dropout: 0.3", "training.dropout: 0.5"))
+    assert set(study.errors) == {f"textcat: wide/none (seed {seed})" for seed in (0, 1)}
+    assert all("the reason" in error for error in study.errors.values())
+    assert not Path("out/textcat/wide/none/seed-0", FINISHED).exists()
+    assert {score.source for score in study.scores()} == {"plain/none", "plain/words"}
+    with Path("out/trials.csv").open() as file_:
+        lines = {(line["row"], line["seed"]): line for line in csv.DictReader(file_)}
+    assert len(lines) == 7
+    assert lines["wide/none", "1"]["error"] == "the reason"
+    assert lines["plain/none", "0"]["cats_micro_f"] == "0.25"
+    assert float(lines["plain/none", "0"]["seconds"]) > 0
+
+
+def test_study_skips_rows_whose_pretraining_fails(folder):
+    text = STUDY.replace("    some/words:", "    some/words: {settings: {training.dropout: 0.5}}")
+    study = run(text)
+    assert {title for title, error in study.errors.items() if "failed" in error} == {
+        f"textcat: plain/words (seed {seed})" for seed in (0, 1)
+    }
+    assert not Path("out/textcat/plain/words/seed-0/log.txt").exists()
+
+
+def test_study_scores_pipelines_on_other_data(folder):
+    (folder / "eval.spacy").write_bytes(b"first")
+    text = STUDY.replace("    seeds: ${seeds}", "    seeds: ${seeds}\n    evaluate: eval.spacy")
+    study = run(text)
+    scores = {(s.source, s.metric): s for s in study.scores()}
+    assert scores["plain/none", "cats_micro_f"].values == (0.75, 0.75)
+    path = Path("out/textcat/plain/none/seed-0")
+    trained, scored = path / FINISHED, path / SCORES
+    before = trained.stat().st_mtime_ns, scored.stat().st_mtime_ns
+    run(text)
+    assert (trained.stat().st_mtime_ns, scored.stat().st_mtime_ns) == before
+    (folder / "eval.spacy").write_bytes(b"second file")
+    run(text)  # scored again, not trained again
+    assert trained.stat().st_mtime_ns == before[0] and scored.stat().st_mtime_ns != before[1]
+
+
+def test_study_resumes_charlm_pretrain(folder):
+    text = STUDY.replace("pretrain:\n", 'pretrain:\n  command: "charlm pretrain"\n')
+    run(text, only=["some/*"])
+    path = Path("out/pretrain/some/words/seed-0")
+    assert "--resume" not in (path / "log.txt").read_text()
+    (path / FINISHED).unlink()
+    (path / "checkpoints").mkdir()
+    (path / "checkpoints" / "step-000000010.ckpt").write_bytes(b"")
+    run(text, only=["some/*"])
+    assert "--resume" in (path / "log.txt").read_text().splitlines()[-1]
+    # Another config begins again.
+    (path / FINISHED).unlink()
+    srsly.write_json(path / STARTED, {})
+    run(text, only=["some/*"])
+    assert "--resume" not in (path / "log.txt").read_text()
+
+
+def test_study_runs_chosen_rows_and_what_they_start_from(folder):
+    run(only=["plain/words"], variables={"seeds": 1})
+    assert set(logs()) == {"pretrain/some/words/seed-0", "textcat/plain/words/seed-1"}
+
+
+def test_study_ends_its_processes(folder):
+    Path("study.yml").write_text(STUDY.replace('"${steps}"', "77"))
+    code = "from spacy.cli import setup_cli; setup_cli()"
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # The stand-in is for the children only.
+    start = f"import os; os.environ['PYTHONPATH'] = {str(folder / 'fake')!r}; {code}"
+    command = [
+        sys.executable,
+        "-c",
+        start,
+        "charlm",
+        "study",
+        "study.yml",
+        str(folder / "out"),
+        "--jobs",
+        "2",
+    ]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and len(logs()) < 3:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130 and b"continues where it was" in output
+    found = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True).stdout
+    assert str(folder / "out") not in found
+    Path("go").write_text("")
+    again = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "A title" in again.stdout and Path("out/table.md").is_file()
+
+
+def test_study_command_ends_with_1_where_a_run_failed(folder):
+    Path("study.yml").write_text(STUDY.replace("training.dropout: 0.3", "training.dropout: 0.5"))
+    result = CliRunner().invoke(app, ["study", "study.yml", "out", "--set", "seeds=0"])
+    assert result.exit_code == 1
+    assert "the reason" in result.stdout and "25.0" in result.stdout
+
+
+def test_study_validates_every_config_before_it_runs_any(folder):
+    with pytest.raises(ConfigValidationError):
+        run(STUDY.replace("training.dropout: 0.3", 'training.dropout: "much"'))
+    assert logs() == {}
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ("title:", "titel:", "E670.*the study.*'titel'"),
+        ("seeds: ${seeds}", "seedz: 3", "E670.*textcat.*'seedz'"),
+        ("from: some/words", "from: words", "E670.*plain/words, from.*some/words.*'words'"),
+        ("blocks: wide", "blocks: wild", "E670.*wide/none, blocks.*'wild'"),
+        ("    config: train.cfg", "    config: other.cfg", "E672.*plain/none.*other.cfg"),
+        ("pretrain:\n", "pretrain:\n  command: walk\n", "E673.*train, pretrain.*'walk'"),
+    ],
+)
+def test_study_names_what_is_wrong(old, new, message, folder):
+    assert old in STUDY
+    with pytest.raises(ValueError, match=message):
+        run(STUDY.replace(old, new))
+    assert logs() == {}
+
+
+def test_study_names_unknown_variables_and_rows(folder):
+    with pytest.raises(ValueError, match="E670.*--set.*seeds, steps.*'sedes'"):
+        run(variables={"sedes": 1})
+    with pytest.raises(ValueError, match="E671.*nothing"):
+        run(only=["nothing"])
+
+
+@pytest.fixture
+def in_root(monkeypatch):
+    if not STUDIES:
+        pytest.skip("configs/ is not beside tests/")
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_studies_of_the_project_are_valid(path, in_root, tmp_path):
+    study = read_study(path, tmp_path)
+    first = [run for run in study.runs if run.seed == 0]
+    assert first and len({run.title for run in study.runs}) == len(study.runs)
+    for run in first:
+        run.validate()
+
+
+def rows_of(name, tmp_path):
+    study = read_study(ROOT / "configs" / "studies" / f"{name}.yml", tmp_path)
+    return {f"{run.task}/{run.name}": run for run in study.runs if run.seed == 0}
+
+
+def build(run, **settings):
+    config = run.config.copy()
+    for dotted, value in settings.items():
+        section, name = dotted.split("__")
+        config[section][name] = value
+    return load_model_from_config(config, auto_fill=True)
+
+
+def test_study_both_puts_charlm_lmao_behind_the_tok2vec(in_root, tmp_path):
+    run = rows_of("both", tmp_path)["ner/at the same time"]
+    nlp = build(run)
+    assert nlp.pipe_names == ["tok2vec", "charlm_lmao", "ner"]
+    before = load_config("configs/train/ner.cfg", interpolate=False)
+    assert run.config["components"]["tok2vec"] == before["components"]["tok2vec"]
+    assert run.config["training"]["optimizer"] == before["training"]["optimizer"]
+
+
+def test_study_robust_sets_the_augmenter_alone(in_root, tmp_path):
+    rows = rows_of("robust", tmp_path)
+    before = rows["textcat/MultiHashEmbed/none"].config
+    after = rows["textcat/MultiHashEmbed/typos"].config.copy()
+    augmenter = after["corpora"]["train"]["augmenter"]
+    assert augmenter["@augmenters"] == "spacy-charlm.typo_augmenter.v1"
+    assert augmenter["typos"]["rate"] == 0.2
+    assert callable(spacy.util.registry.resolve({"augmenter": augmenter})["augmenter"])
+    after["corpora"]["train"]["augmenter"] = None
+    after["training"]["logger"]["output_file"] = before["training"]["logger"]["output_file"]
+    assert after == before
+
+
+@pytest.mark.parametrize("embed", ["MultiHashEmbed", "CharacterEmbed"])
+def test_study_robust_ner_keeps_the_encoder(embed, in_root, tmp_path):
+    run = rows_of("robust_ner", tmp_path)[f"ner/{embed}/none"]
+    before = load_config("configs/train/ner.cfg", interpolate=False)
+    tok2vec = run.config["components"]["tok2vec"]["model"]
+    assert tok2vec["embed"]["@architectures"].startswith(f"spacy.{embed}.")
+    assert tok2vec["encode"] == before["components"]["tok2vec"]["model"]["encode"]
+    assert build(run).pipe_names == ["tok2vec", "ner"]
