@@ -1,4 +1,4 @@
-"""What travels with weights: a description inside the file, and the comparison with a model."""
+"""The card: a description that travels inside a file of weights, compared with the model first."""
 
 import gc
 import hashlib
@@ -6,25 +6,23 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import srsly
 from thinc.api import Model
 
+from .compat import PACKAGES, find_version
 from .errors import Errors
 
 CARD_ATTR = "charlm_card"
-# Says a second time that there is a digest, so that damage to the one shows by the other.
+# A second sign that there is a digest, so that damage to either of them is found.
 DIGESTED = "has_digest"
-PACKAGES = ("spacy-charlm", "spacy", "thinc", "numpy")
 _DIGEST = re.compile(rb'"digest": "([0-9a-f]{64})"')
 _NO_DIGEST = b'"digest": "' + b"0" * 64 + b'"'
 
 
 def write_card(tok2vec: Model, **facts: Any) -> str:
-    """Describe weights: sizes by node, the embed layer's arguments, versions and given facts.
+    """Describe weights: sizes of the layers, arguments of the embed layer, versions and facts.
 
     tok2vec (Model): The layer whose weights are saved.
     **facts (Any): JSON-like values, such as the words seen. No text and no absolute path.
@@ -35,7 +33,7 @@ def write_card(tok2vec: Model, **facts: Any) -> str:
             **facts,
             "embed": _embed_arguments(tok2vec),
             "sizes": [{"node": node.name, "dims": _dims(node)} for node in tok2vec.walk()],
-            "versions": {name: _version(name) for name in PACKAGES},
+            "versions": {name: find_version(name) for name in PACKAGES},
         }
     )
 
@@ -44,19 +42,19 @@ def read_card(weights: dict[str, Any]) -> dict[str, Any] | None:
     """Read the card of weights.
 
     weights (Dict[str, Any]): What `read_weights` returned.
-    RETURNS (Optional[Dict[str, Any]]): The card, or None where the weights carry none, as those
-        of spaCy's own objectives.
+    RETURNS (Optional[Dict[str, Any]]): The card, or None if the weights have none: `spacy
+        pretrain` writes none for spaCy's own objectives.
     """
     packed = weights["attrs"][0].get(CARD_ATTR)
     return None if packed is None else json.loads(srsly.msgpack_loads(packed))
 
 
 def complete_card(data: bytes, facts: dict[str, Any]) -> bytes:
-    """Add facts to the card inside weights, and a digest of the whole.
+    """Add facts to the card inside weights, and a digest of the file.
 
     data (bytes): Weights with a card, as `Model.to_bytes` wrote them.
     facts (Dict[str, Any]): JSON-like values.
-    RETURNS (bytes): The weights; `read_weights` finds every changed bit of them.
+    RETURNS (bytes): The weights. `read_weights` detects every changed bit.
     """
     weights = srsly.msgpack_loads(data)
     card = {**(read_card(weights) or {}), **facts, "digest": "0" * 64, DIGESTED: True}
@@ -67,7 +65,7 @@ def complete_card(data: bytes, facts: dict[str, Any]) -> bytes:
 
 
 def _check_digest(data: bytes) -> None:
-    """Compare weights with the digest on their card; those of `spacy pretrain` have none."""
+    """Compare weights with the digest on their card. `spacy pretrain` writes none."""
     found = _DIGEST.findall(data)
     if not found and f'"{DIGESTED}"'.encode() not in data:
         return
@@ -75,14 +73,14 @@ def _check_digest(data: bytes) -> None:
         found[0].decode()
     ):
         return
-    raise ValueError("the digest on its card is not that of its content: cut short or damaged")
+    raise ValueError("its digest does not match its content: it is cut short or damaged")
 
 
 def read_weights(data: bytes, source: str) -> dict[str, Any]:
     """Unpack the bytes of a weights file, without loading them into a model.
 
-    data (bytes): The file, as `Model.to_bytes` wrote it.
-    source (str): Its name, for the error.
+    data (bytes): Content of the file, as `Model.to_bytes` wrote it.
+    source (str): Name of the file, for the error.
     RETURNS (Dict[str, Any]): Nodes, attrs and params in the order of `Model.walk`.
     RAISES (ValueError): If the bytes are not the weights of a thinc model.
     """
@@ -96,11 +94,12 @@ def read_weights(data: bytes, source: str) -> dict[str, Any]:
 
 
 @contextmanager
-def name_damage(source: str) -> Iterator[None]:
-    """Name the file in whatever goes wrong while its bytes are read.
+def name_damage(source: str, template: str = Errors.E501) -> Iterator[None]:
+    """Name the file if its bytes cannot be read. What damaged bytes raise depends on the damage.
 
-    source (str): Its name, for the error.
-    RAISES (ValueError): If the block fails in one of the ways of damaged weights.
+    source (str): Name of the file, for the error.
+    template (str): The error, with the fields `path` and `reason`.
+    RAISES (ValueError): If the block fails in one of the ways of damaged files.
     """
     try:
         yield
@@ -114,16 +113,16 @@ def name_damage(source: str) -> Iterator[None]:
         MemoryError,
         RecursionError,
     ) as err:
-        gc.enable()  # srsly leaves it off where msgpack fails
-        raise ValueError(Errors.E501.format(path=source, reason=err or type(err))) from err
+        gc.enable()  # srsly leaves it disabled if msgpack fails
+        raise ValueError(template.format(path=source, reason=err or type(err))) from err
 
 
 def compare_weights(weights: dict[str, Any], model: Model) -> list[str]:
-    """Say where weights and a model differ, first in the words of the config.
+    """List where weights and a model differ, first by settings of the config, then by layers.
 
     weights (Dict[str, Any]): What `read_weights` returned.
     model (Model): The layer that should receive them, initialised.
-    RETURNS (List[str]): One line per difference; empty where the weights fit.
+    RETURNS (List[str]): One line per difference; empty if the weights fit.
     """
     card = read_card(weights) or {}
     lines = _compare_settings(card.get("embed"), _embed_arguments(model)) if card else []
@@ -158,7 +157,7 @@ def _compare_settings(theirs: dict[str, Any] | None, ours: dict[str, Any] | None
     return [
         f"embed.{name}: weights {theirs['settings'].get(name)!r}, config {value!r}"
         for name, value in ours["settings"].items()
-        # Of a setting that came later the card says nothing; the layers are compared below.
+        # Older cards lack newer settings. The comparison of layers covers those.
         if theirs["settings"].get(name, value) != value
     ]
 
@@ -175,11 +174,3 @@ def _embed_arguments(tok2vec: Model) -> dict[str, Any] | None:
 
 def _dims(node: Model) -> dict[str, int | None]:
     return {name: node.maybe_get_dim(name) for name in node.dim_names}
-
-
-@cache  # reads a file, and the card is written at every update
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

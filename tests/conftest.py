@@ -13,7 +13,8 @@ from spacy_charlm.training.pretrain import BEST, CHECKPOINTS, LAST, LOG, pretrai
 from spacy_charlm.training.worker import Worker
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-CLOCK = ("seconds", "words_per_second", "memory_mb")  # what two equal runs differ in
+HIDDEN_SIZE = "pretraining.objective.head.hidden_size"
+CLOCK = ("seconds", "words_per_second", "memory_mb")  # where two equal runs differ
 
 NEEDS_GPU = pytest.mark.skipif(not has_cupy_gpu, reason="needs CuPy and a GPU")
 
@@ -33,7 +34,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """Let a test begin with the same weights whichever tests ran before it."""
+    """Make the initial weights of a test independent of the tests before it."""
     fix_random_seed(0)
 
 
@@ -44,7 +45,7 @@ def ops(request):
 
 @pytest.fixture
 def ops64():
-    """The backend that computes in float64 where it is given float64."""
+    """Return a backend that computes in float64 if its input is float64."""
     before = get_current_ops()
     ops = NumpyOps(use_blis=False)
     set_current_ops(ops)
@@ -56,8 +57,8 @@ def ops64():
 def check_gradients(ops64):
     """Compare the gradients of a model's parameters with central differences, in float64.
 
-    Takes an initialised model, a function from () to the loss that also goes back through the
-    model where it is told to, and the tolerance. HashEmbed adds up its gradients in float32.
+    Takes an initialised model and a function that returns the loss and, with `backprop=True`, also
+    runs the backprop. HashEmbed sums its gradients in float32, so its tolerance is higher.
     """
 
     def check(model, run, n_values=6, tolerance=1e-7, step=1e-6):
@@ -94,11 +95,11 @@ def check_gradients(ops64):
 
 
 class Died(Exception):
-    """The end of a run that is told to die."""
+    """Ends a run before a given update."""
 
 
 class TinyPretraining:
-    """A pretraining of a second: 40 updates in 3 passes over rounds of 3 or so, 10 saves."""
+    """A run of a second: about 40 updates, 3 passes of about 3 rounds each, 10 saves."""
 
     _whole: dict = {}
     WORDS = (
@@ -128,7 +129,7 @@ class TinyPretraining:
             f"{embed}.char_rows": 100,
             f"{embed}.ngram_rows": 50,
             "components.tok2vec.model.encode.depth": 1,
-            "pretraining.objective.hidden_size": 8,
+            HIDDEN_SIZE: 8,
             "pretraining.batcher.size": 40,
             "pretraining.max_epochs": 3,
             "pretraining.optimizer.learn_rate.warmup_steps": 20,
@@ -137,11 +138,17 @@ class TinyPretraining:
             "charlm.block_size": 500,
         }
 
+    def settings(self, name):
+        """Return the overrides of a config. Not all have a single head with a hidden layer."""
+        objective = load_config(CONFIGS / "pretrain" / f"{name}.cfg")["pretraining"]["objective"]
+        has_hidden = "hidden_size" in objective.get("head", {})
+        return {key: x for key, x in self.overrides.items() if has_hidden or key != HIDDEN_SIZE}
+
     def config(self, overrides=None, blocks=None, name="cosine"):
-        """The config; `blocks` replace whole blocks by their dotted names."""
+        """Read the config. `blocks` replace whole blocks by their dotted names."""
         config = load_config(
             CONFIGS / "pretrain" / f"{name}.cfg",
-            overrides={**self.overrides, **(overrides or {})},
+            overrides={**self.settings(name), **(overrides or {})},
             interpolate=False,
         )
         for dotted, block in (blocks or {}).items():
@@ -153,17 +160,17 @@ class TinyPretraining:
         return config
 
     def arguments(self, output, *more, name="cosine"):
-        """The same run as arguments of `charlm pretrain`."""
+        """Return the same run as arguments of `charlm pretrain`."""
         config = CONFIGS / "pretrain" / f"{name}.cfg"
         settings = [
             part
-            for name, value in self.overrides.items()
+            for name, value in self.settings(name).items()
             for part in (f"--{name}", value if isinstance(value, str) else srsly.json_dumps(value))
         ]
         return ["pretrain", str(config), str(output), *map(str, more), *settings]
 
     def run(self, output, overrides=None, *, blocks=None, resume=False, die_at=None, **settings):
-        """Pretrain; with `die_at` end without a word before that update."""
+        """Pretrain; with `die_at` end before that update without saving."""
         worker = Worker(self.config(overrides, blocks), **settings)
         if die_at is not None:
             step = worker.step
@@ -182,14 +189,14 @@ class TinyPretraining:
             worker.close()
 
     def whole(self):
-        """The result of an uninterrupted run, computed once: no path of the folder is in it."""
+        """Return the result of an uninterrupted run, computed once for all folders."""
         if not self._whole:
             self.run("whole of all tests")
             self._whole.update(self.result("whole of all tests"))
         return self._whole
 
     def result(self, output):
-        """All that a run has written, without what a clock says."""
+        """Return all that a run has written, except measured times and memory."""
         folder = self.folder / output
         checkpoint = read_arrays(find_checkpoints(folder / CHECKPOINTS)[-1])
         checkpoint.settings["progress"].pop("seconds")
@@ -208,7 +215,7 @@ class TinyPretraining:
 
 @pytest.fixture
 def keep_ops():
-    """The configs' `use_blas` changes the backend of the process."""
+    """Restore the backend, which `use_blas` in the configs changes."""
     before = get_current_ops()
     yield
     set_current_ops(before)

@@ -44,7 +44,7 @@ def test_card_round_trip():
     assert card["embed"]["architecture"] == "spacy-charlm.CharCNN.v1"
     assert {name: card["embed"]["settings"][name] for name in SMALL} == SMALL
     assert card["versions"]["spacy"] and card["versions"]["thinc"]
-    assert {"node": "conv_chars", "dims": {"nO": 3, "nI": 3}} in card["sizes"]
+    assert {"node": "conv", "dims": {"nO": 3, "nI": 3}} in card["sizes"]
     json.dumps(card)
 
 
@@ -83,14 +83,14 @@ def test_compare_weights_names_the_setting(settings, line):
 
 
 def test_compare_weights_names_the_layer():
-    """Where the card says nothing, as of the encoder, the sizes of the layers do."""
+    """The card does not describe the encoder, so the layers are compared."""
     weights = read_weights(save(make_tok2vec(depth=1)), "x.bin")
     (line,) = compare_weights(weights, make_tok2vec(depth=2))
     assert line.startswith("number of layers: weights ")
     plain = read_weights(make_tok2vec().to_bytes(), "x.bin")
     lines = compare_weights(plain, make_tok2vec(filters=[5]))
-    assert any("conv_chars), nO: weights 3, config 5" in line for line in lines)
-    assert any("conv_chars), parameter W: weights (3, 9), config (5, 9)" in line for line in lines)
+    assert any("conv), nO: weights 3, config 5" in line for line in lines)
+    assert any("conv), parameter W: weights (3, 9), config (5, 9)" in line for line in lines)
 
 
 def test_compare_weights_of_another_embed_layer():

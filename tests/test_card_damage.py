@@ -1,4 +1,4 @@
-"""Weights of `charlm pretrain` carry a digest: no damage to them goes unnoticed."""
+"""Weights of `charlm pretrain` carry a digest, by which any damage is detected."""
 
 import gc
 import pickle
@@ -38,7 +38,7 @@ def data():
 
 
 class Executed:
-    """Says whether it has been unpickled."""
+    """Records whether it has been unpickled."""
 
     happened = False
 
@@ -47,7 +47,7 @@ class Executed:
 
 
 def damage(data, rng):
-    """A file that is not what was written, in one of seven ways."""
+    """Damage a file in one of seven ways."""
     damaged = bytearray(data)
     way = rng.integers(7)
     if way < 3:  # bits
@@ -57,10 +57,10 @@ def damage(data, rng):
         del damaged[int(rng.integers(len(data))) :]
     elif way == 4:  # longer
         damaged += bytes(rng.integers(0, 256, int(rng.integers(1, 50)), dtype="uint8"))
-    elif way == 5:  # a piece is missing, or doubled
+    elif way == 5:  # a part is missing or repeated
         start, end = sorted(rng.integers(0, len(data), 2))
         damaged[start:end] = bytes(damaged[start:end]) * int(rng.choice([0, 2]))
-    else:  # what tells of the digest
+    else:  # the marks of the digest
         mark = MARKS[rng.integers(len(MARKS))]
         place = data.index(mark) + int(rng.integers(len(mark)))
         damaged[place] ^= 1 << int(rng.integers(8))
@@ -96,7 +96,7 @@ def test_card_digest_finds_any_damage(n_files, data, tmp_path):
     assert model.to_bytes() == before
 
 
-@pytest.mark.filterwarnings("ignore")  # NumPy, of what damaged bytes stand for
+@pytest.mark.filterwarnings("ignore")  # NumPy warns about damaged numbers
 @pytest.mark.parametrize("n_files", [100, pytest.param(1000, marks=pytest.mark.slow)])
 def test_card_of_spacys_weights_has_no_digest_and_damage_ends_in_our_error(n_files, tmp_path):
     rng = np.random.default_rng(n_files)

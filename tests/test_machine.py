@@ -5,15 +5,18 @@ from types import SimpleNamespace
 
 import numpy
 import spacy
+from thinc.api import NumpyOps
 
-from spacy_charlm.evaluation import machine as module
+from spacy_charlm import machine as module
 from spacy_charlm.machine import (
     CUPY,
     count_cores,
+    describe_machine,
     examine_machine,
     find_card,
     find_cupy,
     find_unmet,
+    measure_product,
     measure_products,
 )
 
@@ -31,6 +34,13 @@ def test_machine_measures_products(monkeypatch):
     monkeypatch.setattr(module, "SECONDS_PER_PRODUCT", 0.01)
     speeds = measure_products()
     assert set(speeds) == {"NumPy", "BLIS"} and all(speed > 0 for speed in speeds.values())
+    assert measure_product(NumpyOps(), nT=10, nI=4, nO=4) > 0
+
+
+def test_machine_describes_what_timings_depend_on():
+    found = describe_machine()
+    assert found["versions"]["numpy"] == numpy.__version__ and found["cores"] == count_cores()
+    assert found["cpu"] and found["date"] and found["python"]
 
 
 def test_machine_counts_cores():

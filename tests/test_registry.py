@@ -20,7 +20,9 @@ WORDS = {"target": {"@misc": "spacy-charlm.StaticVectors.v1"}}
 SEEN = {"masking": {"@misc": "spacy-charlm.WordMasking.v1"}}
 NEEDED = {
     **{name: WORDS for name in ("NgramVectors", "HeadVectors", "DocVectors")},
-    **{name: SEEN for name in ("TypoMasking", "CharMasking")},
+    "CharMasking": SEEN,
+    "WordIds": {"corpus": {"@readers": "spacy-charlm.TextCorpus.v1", "path": None}},
+    "TypoMasking": {**SEEN, "typos": {"@misc": "spacy-charlm.Typos.v1"}},
 }
 CONFIGS = sorted((ROOT / "configs").rglob("*.cfg"))
 
@@ -118,7 +120,16 @@ def test_registry_names_in_configs_resolve(path):
         assert callable(registry.get(kind, name))
 
 
-@pytest.mark.parametrize("file_name", ["README.md", "project.yml", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "file_name",
+    [
+        "README.md",
+        "project.yml",
+        "CHANGELOG.md",
+        "docs/how-to.md",
+        "docs/how-it-works.md",
+    ],
+)
 def test_registry_names_in_texts_resolve(file_name):
     path = ROOT / file_name
     if not path.exists():
@@ -132,11 +143,13 @@ def test_registry_names_in_texts_resolve(file_name):
     assert kinds <= set(FUNCTIONS)
 
 
-def test_registry_readme_lists_every_name():
-    path = ROOT / "README.md"
-    if not path.exists():
-        pytest.skip("no README.md here")
-    text = path.read_text(encoding="utf8")
+def test_registry_reference_is_current():
+    script = ROOT / "scripts" / "write_reference.py"
+    if not script.exists():
+        pytest.skip("no scripts/ here")
+    result = _run([str(script), "--check"])
+    assert result.returncode == 0, result.stdout + result.stderr
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf8")
     assert [name for _, name in FUNCTIONS if name not in text] == []
 
 

@@ -1,4 +1,9 @@
-"""Everything that a pretraining needs to go on as if nothing had happened."""
+"""Checkpoints: all that a pretraining run needs to continue as if it had never stopped.
+
+A checkpoint is a file of arrays with a JSON header and a digest. It holds the parameters, the state
+of the optimizer, the position in the corpus, and a description of the run's origin: the config, the
+texts and the target. A run is only resumed if its origin is still the same.
+"""
 
 import hashlib
 import json
@@ -10,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from thinc.api import Model, Optimizer
+from thinc.api import Config, Model, Optimizer
 
 from ..card import CARD_ATTR
 from ..errors import Errors
@@ -20,13 +25,18 @@ from .rounds import Scan
 
 MAGIC = b"charlm1\n"
 TYPES = ("<f4", "<f8", "<i4", "<i8")
-START = struct.Struct("<8sQ32s")  # magic, bytes of the header, digest
+START = struct.Struct("<8sQ32s")  # magic, size of the header in bytes, digest
 CHUNK = 1 << 20
+KIND = "charlm pretrain"
+MOMENTS = ("mom1", "mom2", "averages")
+# Changes of these settings do not change the updates.
+FREE_SETTINGS = ("max_steps", "patience", "keep_last", "logger", "eval_frequency", "dev_corpus")
+PATHS = ("path", "vectors")  # settings that are paths, also relative ones
 
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """What a file holds.
+    """Content of a file of arrays.
 
     settings (Dict[str, Any]): JSON-like values.
     arrays (Dict[str, ndarray]): Arrays of float32, float64, int32 or int64 by name.
@@ -37,11 +47,11 @@ class ArrayFile:
 
 
 def write_arrays(path: Path, content: ArrayFile) -> None:
-    """Write a file as a whole: see `files.write_whole`.
+    """Write arrays and settings to a file, atomically.
 
-    path (Path): The file, replaced where there is one.
-    content (ArrayFile): What it shall hold.
-    RAISES (OSError): If it cannot be written; a file that was there stays as it is.
+    path (Path): The file. An existing one is replaced.
+    content (ArrayFile): What to write.
+    RAISES (OSError): If the file cannot be written. An existing one is unchanged.
     """
     arrays = {
         name: np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
@@ -56,45 +66,46 @@ def write_arrays(path: Path, content: ArrayFile) -> None:
     write_whole(path, [START.pack(MAGIC, len(header), digest.digest()), *chunks])
 
 
-def read_arrays(path: Path) -> ArrayFile:
+def read_arrays(path: Path, older: str = "none") -> ArrayFile:
     """Read a file that `write_arrays` wrote.
 
     path (Path): The file.
-    RETURNS (ArrayFile): What it holds.
+    older (str): Name of an older file, which the error suggests.
+    RETURNS (ArrayFile): Its content.
     RAISES (ValueError): If it is another file, cut short or damaged. The digest and all sizes are
-        compared with the file before memory is taken for them.
+        checked before memory is allocated for them.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file_:
-            start = file_.read(START.size)
-            if len(start) < START.size or not start.startswith(MAGIC):
-                raise ValueError("it does not begin like one")
-            _, header_size, expected = START.unpack(start)
-            if START.size + header_size > size:
-                raise ValueError("it is cut short")
-            digest = hashlib.sha256()
-            while chunk := file_.read(CHUNK):
-                digest.update(chunk)
-            if digest.digest() != expected:
-                raise ValueError("its digest is not that of its content: cut short or damaged")
-            file_.seek(START.size)
-            header = json.loads(file_.read(header_size))
-            settings = header["settings"]
-            if not isinstance(settings, dict):
-                raise ValueError(f"its settings are of type {type(settings).__name__}")
-            layout = [(str(name), kind, tuple(shape)) for name, kind, shape in header["arrays"]]
-            _check_sizes(layout, size - START.size - header_size)
-            arrays = {
-                name: np.frombuffer(bytearray(file_.read(_n_bytes(kind, shape))), kind).reshape(
-                    shape
-                )
-                for name, kind, shape in layout
-            }
-    except OSError as err:
-        raise ValueError(Errors.E521.format(path=path, reason=err)) from err
-    except (ValueError, KeyError, TypeError, RecursionError) as err:
-        raise ValueError(Errors.E521.format(path=path, reason=err)) from err
+        return _read_arrays(path)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as err:
+        raise _describe_damage(path, older, err) from err
+
+
+def _read_arrays(path: Path) -> ArrayFile:
+    size = path.stat().st_size
+    with path.open("rb") as file_:
+        start = file_.read(START.size)
+        if len(start) < START.size or not start.startswith(MAGIC):
+            raise ValueError("it does not begin like one")
+        _, header_size, expected = START.unpack(start)
+        if START.size + header_size > size:
+            raise ValueError("it is cut short")
+        digest = hashlib.sha256()
+        while chunk := file_.read(CHUNK):
+            digest.update(chunk)
+        if digest.digest() != expected:
+            raise ValueError("its digest does not match its content: it is cut short or damaged")
+        file_.seek(START.size)
+        header = json.loads(file_.read(header_size))
+        settings = header["settings"]
+        if not isinstance(settings, dict):
+            raise ValueError(f"its settings are of type {type(settings).__name__}")
+        layout = [(str(name), kind, tuple(shape)) for name, kind, shape in header["arrays"]]
+        _check_sizes(layout, size - START.size - header_size)
+        arrays = {}
+        for name, kind, shape in layout:
+            data = bytearray(file_.read(_n_bytes(kind, shape)))  # unlike bytes, writable
+            arrays[name] = np.frombuffer(data, kind).reshape(shape)
     return ArrayFile(settings, arrays)
 
 
@@ -104,32 +115,30 @@ def _check_sizes(layout: list[tuple[str, str, tuple[int, ...]]], size: int) -> N
             raise ValueError(f"the array '{name}' is of type {kind} and shape {shape}")
     expected = sum(_n_bytes(kind, shape) for _, kind, shape in layout)
     if expected != size:
-        raise ValueError(f"it promises {expected:,} bytes of arrays and has {size:,}")
+        raise ValueError(f"its header lists {expected:,} bytes of arrays, but it has {size:,}")
 
 
 def _n_bytes(kind: str, shape: tuple[int, ...]) -> int:
     return prod(shape) * int(kind[-1])
 
 
-# A change of these does not change the updates that a run has made.
-FREE_SETTINGS = ("max_steps", "patience", "keep_last", "logger", "eval_frequency", "dev_corpus")
+def describe_origin(
+    config: Config, *, seed: int, n_shards: int, target: Any, scan: Scan | None
+) -> dict[str, Any]:
+    """Describe all that determines the updates of a run.
 
-PATHS = ("path", "vectors")  # settings that are paths, relative ones too
-
-
-def describe_origin(worker: Any, scan: Scan | None) -> dict[str, Any]:
-    """Describe what decides a run's updates: config, seed, texts, target, parts of a batch.
-
-    worker (Worker): Who computes.
-    scan (Optional[Scan]): What the texts are.
+    config (Config): Interpolated config.
+    seed (int): Seed of the run.
+    n_shards (int): Shards of the batch of a step.
+    target (Any): Description of the target, JSON-like; None for objectives of spaCy.
+    scan (Optional[Scan]): Description of the texts; None if they were not scanned.
     RETURNS (Dict[str, Any]): JSON-like, without absolute paths.
     """
-    config = worker.nlp.config.interpolate()
     pretraining = {k: v for k, v in config["pretraining"].items() if k != "max_epochs"}
     charlm = config.get("charlm") or {}
     corpus = pretraining["corpus"].rpartition(".")[2]
     return {
-        "config": _strip(
+        "config": _strip_paths(
             {
                 "nlp": config["nlp"],
                 "initialize": {"vectors": config["initialize"].get("vectors")},
@@ -139,27 +148,27 @@ def describe_origin(worker: Any, scan: Scan | None) -> dict[str, Any]:
                 "charlm": {k: v for k, v in charlm.items() if k not in FREE_SETTINGS},
             }
         ),
-        "seed": worker.seed,
-        "parts": worker.n_parts,
+        "seed": seed,
+        "shards": n_shards,
         "texts": None if scan is None else asdict(scan),
-        "target": worker.target,
+        "target": target,
     }
 
 
-def _strip(value: Any, name: str = "") -> Any:
-    """Leave the name of a path: it says where a machine keeps a file."""
+def _strip_paths(value: Any, name: str = "") -> Any:
+    """Replace each path by its last component: where a machine keeps a file does not matter."""
     if isinstance(value, dict):
-        return {key: _strip(part, key) for key, part in value.items()}
+        return {key: _strip_paths(part, key) for key, part in value.items()}
     if isinstance(value, str) and (name in PATHS or Path(value).is_absolute()):
         return Path(value).name
     return value
 
 
 def compare_origins(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
-    """Say what differs between a checkpoint's run and the one that shall go on from it.
+    """List the differences between the origin in a checkpoint and that of the present run.
 
     found (Dict[str, Any]): The origin in the checkpoint.
-    expected (Dict[str, Any]): That of the present config and corpus.
+    expected (Dict[str, Any]): The origin of the present run.
     RETURNS (List[str]): One line per difference, with its dotted name.
     """
     ours, theirs = dict(_flatten(expected)), dict(_flatten(found))
@@ -180,23 +189,19 @@ def _flatten(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
     return [(prefix, value)]
 
 
-KIND = "charlm pretrain"
-MOMENTS = ("mom1", "mom2", "averages")
-
-
 @dataclass
-class Progress:
-    """How far a pretraining is. Its generators start anew at each step, from seed and step.
+class RunState:
+    """Position of a run. All random generators are reseeded at each step from seed and step.
 
-    step (int): Updates.
-    epoch (int): Passes over the corpus that are behind it.
-    round (int): Rounds of this pass that are behind it: see `rounds.read_rounds`.
-    round_step (int): Updates of this round.
-    words (int): Words seen.
+    step (int): Updates made.
+    epoch (int): Passes over the corpus that are complete.
+    round (int): Rounds of this pass that are complete: see `rounds.Rounds`.
+    round_step (int): Updates made in this round.
+    words (int): Tokens read.
     seconds (float): Time spent, evaluations included.
-    best_step (int): The step of the best evaluation.
-    best_score (Optional[float]): Its score, None before the first.
-    scores (Dict[str, float]): What it measured.
+    best_step (int): Step of the best evaluation.
+    best_score (Optional[float]): Its score; None before the first evaluation.
+    scores (Dict[str, float]): All its scores.
     """
 
     step: int = 0
@@ -213,9 +218,9 @@ class Progress:
 def take_snapshot(model: Model, optimizer: Optimizer) -> ArrayFile:
     """Copy all that an update changes.
 
-    model (Model): The objective: tok2vec and head.
-    optimizer (Optimizer): With its moments and averages.
-    RETURNS (ArrayFile): For `write_checkpoint` and `load_snapshot`.
+    model (Model): The objective: tok2vec and heads.
+    optimizer (Optimizer): Its optimizer, with moments and averages.
+    RETURNS (ArrayFile): The copy, for `write_checkpoint` and `load_snapshot`.
     """
     counters = {name: value for name, value in model.attrs.items() if type(value) is int}
     tok2vec = model.maybe_get_ref("tok2vec") or model
@@ -236,26 +241,22 @@ def take_snapshot(model: Model, optimizer: Optimizer) -> ArrayFile:
 
 
 def write_checkpoint(
-    folder: Path, snapshot: ArrayFile, progress: Progress, origin: dict[str, Any], keep: int
+    folder: Path, snapshot: ArrayFile, progress: RunState, origin: dict[str, Any], keep: int
 ) -> Path:
     """Write a checkpoint and remove the oldest ones.
 
     folder (Path): The folder of all checkpoints of a run.
-    snapshot (ArrayFile): What `take_snapshot` returned.
-    progress (Progress): How far the run is.
-    origin (Dict[str, Any]): What the run is made of, compared before it is resumed. JSON-like.
-    keep (int): How many checkpoints stay.
+    snapshot (ArrayFile): Result of `take_snapshot`.
+    progress (RunState): Position of the run.
+    origin (Dict[str, Any]): Result of `describe_origin`, compared before the run is resumed.
+    keep (int): Number of checkpoints to keep.
     RETURNS (Path): The file.
-    RAISES (OSError): If it cannot be written; the older ones stay.
+    RAISES (OSError): If the file cannot be written; the older ones stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{progress.step:09}.ckpt"
-    settings = {
-        **snapshot.settings,
-        "kind": KIND,
-        "progress": asdict(progress),
-        "origin": origin,
-    }
+    settings = {"kind": KIND, "progress": asdict(progress), "origin": origin}
+    settings = {**snapshot.settings, **settings}
     write_arrays(path, ArrayFile(settings, snapshot.arrays))
     for old in find_checkpoints(folder)[:-keep]:
         old.unlink()
@@ -272,7 +273,7 @@ def find_checkpoints(folder: Path) -> list[Path]:
 
 
 def get_step(path: Path) -> int:
-    """Get the step of a checkpoint from its name."""
+    """Return the step of a checkpoint, from the name of its file."""
     return int(path.stem.removeprefix("step-"))
 
 
@@ -280,30 +281,31 @@ def read_checkpoint(folder: Path) -> ArrayFile:
     """Read the newest checkpoint of a run.
 
     folder (Path): The folder of all checkpoints of a run.
-    RETURNS (ArrayFile): Its content, for `load_checkpoint`.
-    RAISES (ValueError): If there is none, or the newest one is damaged: an older one that is whole
-        is named, and nothing is touched.
+    RETURNS (ArrayFile): Its content, for `load_snapshot`.
+    RAISES (ValueError): If there is none, or the newest one is damaged. The error then names the
+        one before it.
     """
     paths = find_checkpoints(folder)
     if not paths:
         raise ValueError(Errors.E522.format(path=folder))
-    try:
-        content = read_arrays(paths[-1])
-        if content.settings.get("kind") != KIND:
-            raise ValueError(Errors.E521.format(path=paths[-1], reason="of another kind"))
-    except ValueError as err:
-        older = paths[-2].name if len(paths) > 1 else "none"
-        raise ValueError(f"{err} {Errors.E523.format(name=paths[-1].name, older=older)}") from err
+    older = paths[-2].name if len(paths) > 1 else "none"
+    content = read_arrays(paths[-1], older)
+    if content.settings.get("kind") != KIND:
+        raise _describe_damage(paths[-1], older, "of another kind")
     return content
 
 
-def load_snapshot(content: ArrayFile, model: Model, optimizer: Optimizer) -> None:
-    """Put a snapshot into an objective and an optimizer.
+def _describe_damage(path: Path, older: str, reason: Any) -> ValueError:
+    return ValueError(Errors.E521.format(path=path, reason=reason, name=path.name, older=older))
 
-    content (ArrayFile): What `take_snapshot` or `read_checkpoint` returned.
+
+def load_snapshot(content: ArrayFile, model: Model, optimizer: Optimizer) -> None:
+    """Load a snapshot into an objective and an optimizer.
+
+    content (ArrayFile): Result of `take_snapshot` or `read_checkpoint`.
     model (Model): The objective, initialised.
-    optimizer (Optimizer): A fresh one.
-    RAISES (ValueError): If an array does not fit; then nothing has been loaded.
+    optimizer (Optimizer): A new optimizer.
+    RAISES (ValueError): If an array does not fit; nothing has been loaded then.
     """
     params = _params(model)
     arrays: dict[str, Any] = content.arrays
@@ -325,7 +327,7 @@ def load_snapshot(content: ArrayFile, model: Model, optimizer: Optimizer) -> Non
         node.set_param(key[1], ops.asarray(arrays[name].copy()))
         optimizer.nr_update[key] = updates
         if updates:
-            # From its first gradient on, a parameter is updated each time, if by nothing new.
+            # After its first gradient a parameter is updated at every step, even by zero.
             node.set_grad(key[1], ops.xp.zeros_like(node.get_param(key[1])))
         for moment in MOMENTS:
             if f"{moment}.{name}" in arrays:
@@ -339,7 +341,7 @@ def load_snapshot(content: ArrayFile, model: Model, optimizer: Optimizer) -> Non
 
 
 def _params(model: Model) -> list[tuple[str, tuple[int, str], Model]]:
-    """Name each parameter by the place of its layer in the tree; key of the optimizer, layer."""
+    """List name, optimizer key and layer of each parameter. Names contain the layer's index."""
     return [
         (f"{i}.{node.name}.{name}", (node.id, name), node)
         for i, node in enumerate(model.walk())

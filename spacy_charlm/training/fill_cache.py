@@ -13,14 +13,14 @@ from .rounds import Rounds, scan_corpus
 
 
 def fill_cache(config: Config, show: Callable[[float, int], None]) -> tuple[int, int]:
-    """Put the vectors of all texts of the pretraining into the caches that a config names.
+    """Write the vectors of all texts of a pretraining to the caches that its config names.
 
-    What is there already, from a run that was stopped, is not computed again.
+    Vectors that a cache has already, from a run that was stopped, are not computed again.
 
     config (Config): Config for pretraining, not interpolated.
-    show (Callable[[float, int], None]): Told the share that is done, and the words.
-    RETURNS (Tuple[int, int]): Texts that were added, and all texts; a long text counts by its
-        pieces.
+    show (Callable[[float, int], None]): Called with the share that is done and the words so far.
+    RETURNS (Tuple[int, int]): Number of texts added, and of all texts. The chunks of a long text
+        count one by one.
     RAISES (ValueError): If no target has a cache.
     """
     nlp = load_model_from_config(config)
@@ -40,14 +40,14 @@ def fill_cache(config: Config, show: Callable[[float, int], None]) -> tuple[int,
         for number, dotted in enumerate(corpora):
             corpus = registry.resolve({"corpus": dot_to_object(filled, dotted)})["corpus"]
             scan = scan_corpus(nlp, corpus)
-            read = 0
+            n_characters = 0
             for steps in Rounds(nlp, corpus, settings["batcher"]).read(0):
                 for docs in (docs for step in steps for _, docs in step):
                     added += sum(target.fill(docs) for target in targets)
                     total += len(docs)
                     words += sum(map(len, docs))
-                    read += sum(len(doc.text) for doc in docs)
-                    share = min(read / scan.characters, 1.0) if scan else 0.0
+                    n_characters += sum(len(doc.text) for doc in docs)
+                    share = min(n_characters / scan.characters, 1.0) if scan else 0.0
                     show((number + share) / len(corpora), words)
     finally:
         for target in targets:
@@ -55,16 +55,11 @@ def fill_cache(config: Config, show: Callable[[float, int], None]) -> tuple[int,
     return added, total
 
 
-def find_targets(objective: dict[str, Any]) -> Iterator[TransformerVectors]:
-    """Build the transformers' targets of an objective, also those inside others.
-
-    objective (Dict[str, Any]): The block [pretraining.objective], interpolated.
-    YIELDS (TransformerVectors): The targets.
-    """
-    for block in objective.values():
-        if not isinstance(block, dict):
-            continue
-        if block.get("@misc") == "spacy-charlm.TransformerVectors.v1":
-            yield registry.resolve({"target": block})["target"]
-        else:
-            yield from find_targets(block)
+def find_targets(block: dict[str, Any]) -> Iterator[TransformerVectors]:
+    """Build the transformer targets in a block of a config, and in the blocks inside it."""
+    if block.get("@misc") == "spacy-charlm.TransformerVectors.v1":
+        yield registry.resolve({"target": block})["target"]
+        return
+    for inner in block.values():
+        if isinstance(inner, dict):
+            yield from find_targets(inner)

@@ -1,4 +1,4 @@
-"""Start a component from pretrained weights: the callback for `initialize.after_init`."""
+"""Load pretrained weights into a component: the callback for `initialize.after_init`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,22 +20,22 @@ def create_load_weights_v1(
     layer: str = "",
     learn_rate_scale: float = 1.0,
 ) -> Callable[[Language], Language]:
-    """Create a callback that loads pretrained weights once the pipeline is initialised.
+    """Create a callback that loads pretrained weights after the pipeline has been initialised.
 
-    It compares card and model first and prints what differs, where spaCy's `init_tok2vec` ends in
-    an error about shapes, or does nothing in a config without a [pretraining] block. It does
-    nothing while all components are disabled, as they are in `spacy pretrain`, so that one config
-    serves both commands.
+    It compares the card with the model first and lists the differences. spaCy's `init_tok2vec`
+    raises an error about shapes instead, or does nothing if the config has no [pretraining] block.
+    The callback does nothing while all components are disabled, as in `spacy pretrain`, so that one
+    config works for both commands.
 
-    path (Optional[Path]): What `spacy pretrain` wrote, such as "pretrain/model-last.bin". None
-        loads nothing: the weights stay random.
+    path (Optional[Path]): File that `spacy pretrain` wrote, such as "pretrain/model-last.bin". With
+        None the weights stay random.
     component (str): Name of the component that receives the weights.
-    layer (str): Name of the layer inside its model, such as "tok2vec"; empty for the whole model.
-    learn_rate_scale (float): Factor on the learning rate of what was loaded, so that new layers
-        can learn fast and pretrained ones slowly; needs the optimizer `spacy-charlm.Adam.v1`.
+    layer (str): Name of the layer in its model, such as "tok2vec"; empty for the whole model.
+    learn_rate_scale (float): Factor on the learning rate of the loaded layers, so that they change
+        more slowly than new ones. Requires the optimizer `spacy-charlm.Adam.v1`.
         Recommended values: 0.05 to 1.
     RETURNS (Callable[[Language], Language]): The callback.
-    RAISES (ValueError): When the callback runs, if the weights are missing, damaged or do not fit.
+    RAISES (ValueError): When the callback runs: if the weights are missing, damaged or do not fit.
     """
 
     def load_weights(nlp: Language) -> Language:
@@ -52,14 +52,14 @@ def create_load_weights_v1(
 
 
 def load_into(model: Model, path: Path) -> None:
-    """Load weights into a layer, comparing the two first.
+    """Load weights into a layer after comparing the two.
 
     model (Model): The layer, initialised.
-    path (Path): What `spacy pretrain` wrote.
+    path (Path): File that `spacy pretrain` wrote.
     RAISES (ValueError): If the weights are missing, damaged or do not fit.
     """
     if not path.is_file():
-        raise ValueError(Errors.E502.format(path=path, found=_neighbours(path)))
+        raise ValueError(Errors.E502.format(path=path, found=_list_weights(path.parent)))
     data = path.read_bytes()
     weights = read_weights(data, str(path))
     with name_damage(str(path)):
@@ -99,14 +99,13 @@ def _check_optimizer(nlp: Language, scale: float) -> None:
 
 
 def _check_init_tok2vec(nlp: Language) -> None:
-    """Fail where spaCy would ignore `init_tok2vec` without a word."""
+    """Raise an error if spaCy would silently ignore `init_tok2vec`."""
     init_tok2vec = nlp.config.interpolate()["initialize"].get("init_tok2vec")
     if init_tok2vec and not nlp.config.get("pretraining"):
         raise ValueError(Errors.E506.format(path=init_tok2vec))
 
 
-def _neighbours(path: Path) -> str:
-    folder = path.parent
+def _list_weights(folder: Path) -> str:
     if not folder.is_dir():
         return f"no folder {folder}"
     names = sorted(entry.name for entry in folder.glob("*.bin"))

@@ -1,20 +1,20 @@
-"""Adam whose schedules advance by themselves, and which lets pretrained layers learn slowly."""
+"""Adam whose schedules advance by themselves, with a learning rate factor for single layers."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from thinc.api import Model, Optimizer
 
-# An optimizer sees the id of a layer and never the layer; `spacy train` makes its optimizer after
-# the pipeline is initialised, so what is said there of a layer has to wait here. Ids are unique.
+# `spacy train` creates its optimizer after the pipeline has been initialised, and an optimizer gets
+# only the id of a layer. So factors set during initialisation are kept here. Ids are unique.
 _LEARN_RATE_SCALES: dict[int, float] = {}
 
 
 def scale_learn_rate(layer: Model, scale: float) -> None:
-    """Let a layer and all within it learn at another rate than the rest.
+    """Set a factor on the learning rate of a layer and all its sublayers.
 
-    layer (Model): Such as a pretrained tok2vec.
-    scale (float): Factor on the learning rate of every `spacy-charlm.Adam.v1`.
+    layer (Model): The layer, such as a pretrained tok2vec.
+    scale (float): Factor on the learning rate, in every `spacy-charlm.Adam.v1`.
     """
     _LEARN_RATE_SCALES.update((node.id, scale) for node in layer.walk())
 
@@ -22,9 +22,9 @@ def scale_learn_rate(layer: Model, scale: float) -> None:
 class SelfSteppingOptimizer(Optimizer):
     """An optimizer that advances its schedules once per update of the model.
 
-    `spacy pretrain` never calls `step_schedules`, so that a learning rate which warms up from zero
-    stays there for ever. Here the next update, told by a parameter that comes round again, does.
-    Layers named to `scale_learn_rate` learn at their own rate.
+    `spacy pretrain` never calls `step_schedules`, so a learning rate that warms up from zero stays
+    at zero. This optimizer steps them itself as soon as any parameter is updated again.
+    `scale_learn_rate` sets factors on the learning rates of single layers.
     """
 
     def __init__(self, learn_rate: Any, **settings: Any) -> None:
@@ -40,27 +40,27 @@ class SelfSteppingOptimizer(Optimizer):
         return super().__call__(key, weights, gradient, lr_scale=scale, **kwargs)
 
     def step_schedules(self) -> None:
-        """Do nothing: `spacy train` calls this after each update, which has stepped already."""
+        """Do nothing: `spacy train` calls this after each update, which has already stepped."""
 
 
 def finish_update(model: Model, optimizer: Optimizer) -> None:
-    """Update a model by its gradients, and advance the schedules of an optimizer that does not.
+    """Update a model by its gradients, and step schedules that do not step themselves.
 
     model (Model): The model.
     optimizer (Optimizer): Any optimizer of thinc.
     """
     before = _count_updates(optimizer)
     model.finish_update(optimizer)
-    # As in our own: where no parameter had a gradient yet, there was no update.
+    # Before any parameter has a gradient, there is no update: see SelfSteppingOptimizer.
     if _count_updates(optimizer) > before:
         optimizer.step_schedules()
 
 
 def get_steps(optimizer: Optimizer) -> int:
-    """Count how often the schedules of an optimizer have advanced.
+    """Return how many steps the schedules of an optimizer have made.
 
     optimizer (Optimizer): Any optimizer of thinc.
-    RETURNS (int): The steps; those of thinc's own are its updates.
+    RETURNS (int): The steps. For optimizers of thinc this is the number of updates.
     """
     if isinstance(optimizer, SelfSteppingOptimizer):
         return optimizer._steps
@@ -68,10 +68,10 @@ def get_steps(optimizer: Optimizer) -> int:
 
 
 def set_steps(optimizer: Optimizer, steps: int) -> None:
-    """Advance the schedules of a fresh optimizer to a step.
+    """Advance the schedules of a new optimizer to a step.
 
-    optimizer (Optimizer): A fresh optimizer.
-    steps (int): What `get_steps` returned.
+    optimizer (Optimizer): A new optimizer.
+    steps (int): Number of steps, from `get_steps`.
     """
     for _ in range(steps):
         Optimizer.step_schedules(optimizer)
@@ -95,16 +95,16 @@ def create_adam_v1(
 ) -> Optimizer:
     """Create thinc's Adam with schedules that also advance in `spacy pretrain`.
 
-    The arguments are those of `Adam.v1`, schedules are allowed for the learning rate.
+    The arguments are those of `Adam.v1`. Only the learning rate can be a schedule.
 
     learn_rate (float | Iterable[float]): Learning rate or schedule, one step per update.
-    L2 (float): Regularisation.
-    beta1 (float): Decay of the first moment.
-    beta2 (float): Decay of the second moment.
-    eps (float): Keeps the division by the second moment finite.
-    grad_clip (float): Longest gradient of one parameter; 0 clips none.
-    L2_is_weight_decay (bool): Whether L2 decays the weights, as in AdamW.
-    use_averages (bool): Whether averaged parameters are kept; they are what is saved.
+    L2 (float): L2 regularisation. Recommended values: 0 to 0.01.
+    beta1 (float): Decay rate of the first moment.
+    beta2 (float): Decay rate of the second moment.
+    eps (float): Added to the denominator, so that it is never zero.
+    grad_clip (float): Maximum norm of the gradient of one parameter; 0 disables clipping.
+    L2_is_weight_decay (bool): Whether L2 is applied as weight decay, as in AdamW.
+    use_averages (bool): Whether to keep a moving average of the parameters, which is then saved.
     RETURNS (Optimizer): The optimizer.
     """
     return SelfSteppingOptimizer(

@@ -1,4 +1,4 @@
-"""Pretraining that one can stop, resume, watch and judge."""
+"""The pretraining loop, which can be stopped, resumed, watched and evaluated."""
 
 import signal
 import threading
@@ -16,7 +16,7 @@ from ..errors import Errors
 from ..files import make_folder, write_whole
 from ..machine import resident_megabytes
 from .checkpoint import (
-    Progress,
+    RunState,
     compare_origins,
     describe_origin,
     find_checkpoints,
@@ -24,201 +24,178 @@ from .checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from .progress import ShowProgress, clock
-from .rounds import Scan
+from .progress import ProgressBar, clock
 from .run_log import RunLog
-from .worker import Result, WorkerLost
+from .worker import Result, Trainer, WorkerLost
+
+BEST, LAST, LOG, CHECKPOINTS = "model-best.bin", "model-last.bin", "log.jsonl", "checkpoints"
+HEADS = {BEST: "head-best.bin", LAST: "head-last.bin"}
+MAX_LOST = 3  # workers lost without a checkpoint in between, after which a run gives up
+N_UPDATES = 5  # of a dry run
 
 
-@contextmanager
-def catch_signals() -> Iterator[list[int]]:
-    """Collect Ctrl-C and the signal that ends a preempted machine; a second Ctrl-C raises.
+@dataclass(frozen=True)
+class Outcome:
+    """How a pretraining run ended.
 
-    YIELDS (List[int]): The signals that have come.
+    progress (RunState): Updates, words, best score.
+    stopped (bool): Whether it was stopped before its end and can be resumed.
     """
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught  # only the main thread is told of signals
-        return
 
-    def note(number: int, frame: Any) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-        msg.warn("Stopping after this update; once more stops at once, without saving.")
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, note) for number in numbers]
-    try:
-        yield caught
-    finally:
-        for number, handler in zip(numbers, before):
-            signal.signal(number, handler)
+    progress: RunState
+    stopped: bool
 
 
-N_UPDATES = 5
+def pretrain(trainer: Trainer, output: Path, *, resume: bool = False) -> Outcome:
+    """Pretrain a tok2vec.
+
+    trainer (Trainer): A `Worker` or a `Crew`, built from a config whose section [charlm] has the
+        settings of the run.
+    output (Path): Folder for model-best.bin, model-last.bin, log.jsonl and checkpoints.
+    resume (bool): Whether to continue from the newest checkpoint there.
+    RETURNS (Outcome): How the run ended.
+    RAISES (ValueError): If config, texts or checkpoint do not fit. Nothing is overwritten.
+    RAISES (OSError): If a file cannot be written. Files written before stay.
+    """
+    newest: list[Path] | None = None
+    n_lost = 0
+    while True:
+        try:
+            return Pretraining(trainer, output, resume=resume).run()
+        except WorkerLost as err:
+            found = find_checkpoints(output / CHECKPOINTS)
+            n_lost = n_lost + 1 if found[-1:] == newest else 1
+            newest = found[-1:]
+            if n_lost > MAX_LOST:
+                raise ValueError(Errors.E530.format(n=n_lost, reason=err, path=output)) from err
+            msg.warn(Errors.W520.format(reason=err))
+            trainer.restart()
+            resume = bool(found)
 
 
-def dry_run(worker: Any) -> list[tuple[str, str]]:
+def dry_run(trainer: Trainer) -> list[tuple[str, str]]:
     """Check config, texts, vectors and weights, and measure some updates.
 
-    worker (Worker): Who would compute. Its weights are changed.
+    trainer (Trainer): A `Worker` or a `Crew`. Its weights are changed.
     RETURNS (List[Tuple[str, str]]): Names and values: texts, words, updates, time, memory.
-    RAISES (ValueError): What `pretrain` would raise.
+    RAISES (ValueError): The errors of `pretrain`.
     """
     start = time.monotonic()
-    scan = worker.scan()
+    scan = trainer.scan()
     scanned = time.monotonic() - start
-    worker.start_pass(0, 0)
-    n_steps = worker.next_round()
+    trainer.start_pass(0, 0)
+    n_steps = trainer.next_round()
     if n_steps < 1:
         raise ValueError(Errors.E527)
     measured = words = 0.0
     for i in range(min(n_steps, N_UPDATES + 1)):
         start = time.monotonic()
-        result = worker.step(i, i)
-        if i or n_steps == 1:  # the first one builds tables
+        result = trainer.step(i, i)
+        if i or n_steps == 1:  # the first update also builds tables
             measured += time.monotonic() - start
             words += result.words
     lines = [("words/s", f"{words / measured:,.0f}")]
     if scan is not None:
-        rounds = max(1.0, scan.characters / (worker.settings.block_size * worker.n_parts))
-        total = rounds * worker.round_words
-        steps = rounds * n_steps * worker.max_epochs
+        rounds = max(1.0, scan.characters / (trainer.settings.block_size * trainer.n_shards))
+        total = rounds * trainer.round_words
+        steps = rounds * n_steps * trainer.max_epochs
         lines = [
             ("texts", f"{scan.texts:,}"),
             ("blank", f"{scan.blank:,}"),
             ("characters", f"{scan.characters:,}"),
             ("words in a pass, about", f"{total:,.0f}"),
-            ("passes", f"{worker.max_epochs:,}"),
+            ("passes", f"{trainer.max_epochs:,}"),
             ("updates, about", f"{steps:,.0f}"),
             ("time to read the texts", clock(scanned)),
-            ("time to train, about", clock(total * worker.max_epochs * measured / words)),
+            ("time to train, about", clock(total * trainer.max_epochs * measured / words)),
             *lines,
         ]
-    scores = worker.evaluate()
+    scores = trainer.evaluate()
     if "dev_masked" in scores:
-        lines.append(("words behind masks in the development texts", f"{scores['dev_masked']:,}"))
+        lines.append(("masked words in the development texts", f"{scores['dev_masked']:,}"))
     lines.append(("memory, MB", f"{resident_megabytes():,.0f}"))
     return lines
-
-
-BEST, LAST, LOG, CHECKPOINTS = "model-best.bin", "model-last.bin", "log.jsonl", "checkpoints"
-MAX_LOSSES = 3  # workers lost with no checkpoint between them: the next would be lost, too
-HEADS = {BEST: "head-best.bin", LAST: "head-last.bin"}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a pretraining has come to.
-
-    progress (Progress): Updates, words, best score.
-    stopped (bool): Whether it was stopped before its end and may be resumed.
-    """
-
-    progress: Progress
-    stopped: bool
-
-
-def pretrain(worker: Any, output: Path, *, resume: bool = False) -> Outcome:
-    """Pretrain a tok2vec.
-
-    worker (Worker | Crew): Who computes; it has the config, whose section [charlm] is ours.
-    output (Path): Folder for model-best.bin, model-last.bin, log.jsonl and checkpoints.
-    resume (bool): Whether to go on from the newest checkpoint there.
-    RETURNS (Outcome): How it ended.
-    RAISES (ValueError): If config, texts or checkpoint do not fit; nothing is overwritten.
-    RAISES (OSError): If the output cannot be written; what was written stays.
-    """
-    newest: list[Path] | None = None
-    losses = 0
-    while True:
-        try:
-            return Pretraining(worker, output, resume=resume).run()
-        except WorkerLost as err:
-            found = find_checkpoints(output / CHECKPOINTS)
-            losses = losses + 1 if found[-1:] == newest else 1
-            newest = found[-1:]
-            if losses > MAX_LOSSES:
-                raise ValueError(Errors.E530.format(n=losses, reason=err, path=output)) from err
-            msg.warn(Errors.W520.format(reason=err))
-            worker.restart()
-            resume = bool(found)
 
 
 class Pretraining:
     """One run: see `pretrain`."""
 
-    def __init__(self, worker: Any, output: Path, *, resume: bool) -> None:
-        self.worker = worker
+    def __init__(self, trainer: Trainer, output: Path, *, resume: bool) -> None:
+        self.trainer = trainer
         self.output = output
-        self.settings = worker.settings
-        self.progress = Progress()
+        self.settings = trainer.settings
+        self.progress = RunState()
         found = None
         if resume:
             found = read_checkpoint(output / CHECKPOINTS)
-        elif _is_begun(output):
+        elif _has_run(output):
             raise ValueError(Errors.E525.format(path=output))
         make_folder(output)
-        self.scan: Scan | None = worker.scan()
-        self.origin = describe_origin(worker, self.scan)
+        self.scan = trainer.scan()
+        self.origin = describe_origin(
+            trainer.nlp.config.interpolate(),
+            seed=trainer.seed,
+            n_shards=trainer.n_shards,
+            target=trainer.target,
+            scan=self.scan,
+        )
         if found is not None:
             lines = compare_origins(found.settings["origin"], self.origin)
             if lines:
                 path = find_checkpoints(output / CHECKPOINTS)[-1]
                 lines = [f"  {line}" for line in lines]
                 raise ValueError(Errors.E526.format(path=path, lines="\n".join(lines)))
-            worker.load(found)
-            self.progress = Progress(**found.settings["progress"])
-        # Since the last line of the log, evaluations left out.
+            trainer.load(found)
+            self.progress = RunState(**found.settings["progress"])
+        # Sums since the last line of the log, without evaluations.
         self._sum, self._seconds = Result(), 0.0
         self._scores: list[tuple[float, int]] = []
         self._saved_step = self.progress.step if resume else -1
 
     def run(self) -> Outcome:
-        """Train to the end, or until a signal comes."""
+        """Train to the end, or until a signal arrives."""
         progress = self.progress
-        worker, path = self.worker, self.output / LOG
-        log = RunLog(path, progress.step, worker.nlp, worker.component, self.settings.logger)
-        show = ShowProgress("Pretraining", self._share_done(0), progress.words)
-        whole = False
+        trainer, path = self.trainer, self.output / LOG
+        log = RunLog(path, progress.step, trainer.nlp, trainer.component, self.settings.logger)
+        bar = ProgressBar("Pretraining", self._share_done(0), progress.words)
+        complete = False
         try:
             with catch_signals() as signals:
                 if self._saved_step < 0:
-                    # From here on a kill leaves something to resume from.
+                    # From here on, a run that is killed can be resumed.
                     self._write_checkpoint()
                 try:
-                    finished = self._train(signals, log, show)
+                    finished = self._train(signals, log, bar)
                 except ValueError:
-                    # Such as a loss that is no number: the weights are those of the update before.
+                    # Such as a loss of nan. The weights are still those of the last good update.
                     if self._saved_step != progress.step:
                         self._save(log, evaluate=False)
                     raise
                 stopped = not finished and bool(signals)
                 if self._saved_step != progress.step:
                     self._save(log, evaluate=not stopped)
-            whole = True
+            complete = True
         finally:
-            show.close(done=whole)
+            bar.close(done=complete)
             log.close()
         return Outcome(progress, stopped)
 
-    def _train(self, signals: list[int], log: RunLog, show: ShowProgress) -> bool:
-        """Run to the end of the last pass; False where the run ends before it."""
-        progress, worker = self.progress, self.worker
+    def _train(self, signals: list[int], log: RunLog, bar: ProgressBar) -> bool:
+        """Train to the end of the last pass; return False if the run ends before it."""
+        progress, trainer = self.progress, self.trainer
         last = time.monotonic()
-        while progress.epoch < worker.max_epochs:
-            worker.start_pass(progress.epoch, progress.round)
+        while progress.epoch < trainer.max_epochs:
+            trainer.start_pass(progress.epoch, progress.round)
             while True:
                 if signals or self._is_over():
                     return False
-                n_steps = worker.next_round()
+                n_steps = trainer.next_round()
                 if n_steps < 0:
                     break
                 while progress.round_step < n_steps:
                     if signals or self._is_over():
                         return False
-                    result = worker.step(progress.step, progress.round_step)
+                    result = trainer.step(progress.step, progress.round_step)
                     now = time.monotonic()
                     progress.seconds += now - last
                     self._seconds += now - last
@@ -228,7 +205,7 @@ class Pretraining:
                     progress.words += result.words
                     self._sum += result
                     mean = result.loss / result.weight if result.weight else 0.0
-                    show.update(self._share_done(n_steps), progress.words, f"loss {mean:.4f}")
+                    bar.update(self._share_done(n_steps), progress.words, f"loss {mean:.4f}")
                     if progress.step % self.settings.eval_frequency == 0:
                         self._save(log)
                         last = time.monotonic()
@@ -251,14 +228,14 @@ class Pretraining:
         """Evaluate, write weights, a checkpoint and a line of the log."""
         progress = self.progress
         start = time.monotonic()
-        scores = self.worker.evaluate() if evaluate else {}
+        scores = self.trainer.evaluate() if evaluate else {}
         score = -scores["dev_loss"] if "dev_loss" in scores else None
         is_best = score is not None and (progress.best_score is None or score > progress.best_score)
         if score is not None and is_best:
             progress.best_score, progress.best_step, progress.scores = score, progress.step, scores
         progress.seconds += time.monotonic() - start
-        weights = self._complete(self.worker.weights(), scores)
-        head = self.worker.head()
+        weights = self._complete(self.trainer.weights(), scores)
+        head = self.trainer.head()
         for name in [BEST, LAST] if is_best else [LAST]:
             if head is not None:
                 write_whole(self.output / HEADS[name], [head])
@@ -270,7 +247,7 @@ class Pretraining:
             "words": progress.words,
             "seconds": round(progress.seconds, 3),
             "words_per_second": round(total.words / max(self._seconds, 1e-9), 1),
-            "learn_rate": float(self.worker.learn_rate),
+            "learn_rate": float(self.trainer.learn_rate),
             "loss": total.loss / total.weight if total.weight else 0.0,
             "memory_mb": resident_megabytes(),
             **scores,
@@ -279,17 +256,17 @@ class Pretraining:
             self._scores.append((score, progress.step))
             line.update(best=is_best, score=score)
         self._sum, self._seconds = Result(), 0.0
-        # Before the checkpoint: a resumed run removes lines after it, and would not write this one.
+        # Before the checkpoint: a resumed run removes later lines, and would not write this one.
         log.write(line, self._scores)
         self._write_checkpoint()
 
     def _write_checkpoint(self) -> None:
-        folder, snapshot = self.output / CHECKPOINTS, self.worker.snapshot()
+        folder, snapshot = self.output / CHECKPOINTS, self.trainer.snapshot()
         write_checkpoint(folder, snapshot, self.progress, self.origin, self.settings.keep_last)
         self._saved_step = self.progress.step
 
     def _complete(self, weights: bytes, scores: dict[str, float]) -> bytes:
-        """Put what only this command knows onto the card, and a digest."""
+        """Add facts about the run to the card of the weights, and a digest."""
         facts = {
             "command": "charlm pretrain",
             "config": self.origin["config"],
@@ -301,24 +278,50 @@ class Pretraining:
         return complete_card(weights, facts)
 
     def _share_done(self, n_steps: int) -> float:
-        """Share of the run that is done, by steps or by characters."""
+        """Return the share of the run that is done, by steps or by characters."""
         progress, settings = self.progress, self.settings
         shares = [0.0]
         if settings.max_steps:
             shares.append(progress.step / settings.max_steps)
         if self.scan is not None:
-            rounds = self.scan.characters / (self.settings.block_size * self.worker.n_parts)
-            inside = progress.round + (progress.round_step / n_steps if n_steps else 0)
-            # The last round of a pass is a short one.
-            done = progress.epoch + min(inside / rounds, 1.0)
-            shares.append(done / self.worker.max_epochs)
+            rounds = self.scan.characters / (self.settings.block_size * self.trainer.n_shards)
+            rounds_done = progress.round + (progress.round_step / n_steps if n_steps else 0)
+            # The last round of a pass is shorter.
+            done = progress.epoch + min(rounds_done / rounds, 1.0)
+            shares.append(done / self.trainer.max_epochs)
         return min(max(shares), 1.0)
 
 
-def _is_begun(output: Path) -> bool:
-    """Whether a run has left weights there, or somebody else has."""
+def _has_run(output: Path) -> bool:
+    """Whether a folder has the weights of a run."""
     checkpoints = find_checkpoints(output / CHECKPOINTS)
     if checkpoints:
-        # A run whose only checkpoint is its first one ended before its first save was whole.
+        # With a checkpoint of step 0 only, the run ended before its first save was complete.
         return get_step(checkpoints[-1]) > 0
     return (output / LAST).exists()
+
+
+@contextmanager
+def catch_signals() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM, which ends preempted machines. A second one raises.
+
+    YIELDS (List[int]): The signals received so far.
+    """
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught  # only the main thread receives signals
+        return
+
+    def note(number: int, frame: Any) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+        msg.warn("Stopping after this update. A second signal stops at once, without saving.")
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, note) for number in numbers]
+    try:
+        yield caught
+    finally:
+        for number, handler in zip(numbers, before):
+            signal.signal(number, handler)

@@ -1,9 +1,9 @@
-"""How far a long run is: a bar in a terminal, now and then a line elsewhere."""
+"""Progress of a long run: a bar in a terminal or notebook, an occasional line elsewhere."""
 
 import sys
 import time
+import warnings
 
-from tqdm import tqdm
 from wasabi import msg
 
 SECONDS_PER_LINE = 20.0
@@ -11,66 +11,71 @@ SECONDS_PER_BAR = 0.1
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {postfix}"
 
 
-class ShowProgress:
-    """Show what share is done, words, words per second and the time left.
+class ProgressBar:
+    """Shows the share that is done, words, words per second and the time left.
 
-    what (str): What is being done, the beginning of each line.
-    done (float): The share that an earlier run has done.
-    words (int): The words that it has read.
+    title (str): What is being done: the beginning of each line.
+    done (float): Share that an earlier run has done.
+    words (int): Words that the earlier run has processed.
     """
 
-    def __init__(self, what: str, done: float = 0.0, words: int = 0) -> None:
-        self.what = what
-        self.done = self._done_before = done
-        self.words = self._words_before = words
+    def __init__(self, title: str, done: float = 0.0, words: int = 0) -> None:
+        self.title = title
+        self.done = self._done_at_start = done
+        self.words = self._words_at_start = words
         self._start = self._last_line = time.monotonic()
         self._bar = None
-        if sys.stderr.isatty():
-            self._bar = tqdm(total=1.0, initial=done, desc=what, leave=False, bar_format=BAR)
+        if sys.stderr.isatty() or _in_notebook():
+            with warnings.catch_warnings():
+                # tqdm warns if ipywidgets is missing, and then draws the bar as text.
+                warnings.simplefilter("ignore")
+                from tqdm.auto import tqdm
+            self._bar = tqdm(total=1.0, initial=done, desc=title, leave=False, bar_format=BAR)
 
     def update(self, done: float, words: int, note: str = "") -> None:
-        """Say how far the work is.
+        """Report progress.
 
         done (float): Share of the work, from 0 to 1.
-        words (int): Tokens of that share.
-        note (str): Something to add to the line, such as the loss.
+        words (int): Tokens processed so far.
+        note (str): Text to append, such as the loss.
         """
         self.done, self.words = min(done, 1.0), words
         now = time.monotonic()
         if now - self._last_line < (SECONDS_PER_LINE if self._bar is None else SECONDS_PER_BAR):
             return
         self._last_line = now
+        share = self.done - self._done_at_start
+        left = clock((now - self._start) * (1 - self.done) / share) if share > 0 else "?"
+        line = ", ".join(filter(None, [self._describe_words(), f"{left} left", note]))
         if self._bar is None:
-            msg.text(f"{self.what}: {self.done:.1%}, {self._line(note)}")
+            msg.text(f"{self.title}: {self.done:.1%}, {line}")
         else:
             self._bar.n = self.done
-            self._bar.set_postfix_str(self._line(note))
+            self._bar.set_postfix_str(line)
 
     def close(self, *, done: bool) -> None:
-        """Take the bar away and, if the work is done, say what it came to."""
+        """Remove the bar. If the work is done, print words and time."""
         if self._bar is not None:
             self._bar.close()
         if done:
-            msg.text(f"{self.what}: {self._words()}, {clock(time.monotonic() - self._start)}")
+            took = clock(time.monotonic() - self._start)
+            msg.text(f"{self.title}: {self._describe_words()}, {took}")
 
-    def words_per_second(self) -> float:
-        """Speed since the beginning of this run."""
+    def _describe_words(self) -> str:
         seconds = max(time.monotonic() - self._start, 1e-9)
-        return (self.words - self._words_before) / seconds
-
-    def _line(self, note: str) -> str:
-        share = self.done - self._done_before
-        left = "?"
-        if share > 0:
-            left = clock((time.monotonic() - self._start) * (1 - self.done) / share)
-        return ", ".join(filter(None, [self._words(), f"{left} left", note]))
-
-    def _words(self) -> str:
-        return f"{self.words:,} words, {self.words_per_second():,.0f} words/s"
+        speed = (self.words - self._words_at_start) / seconds
+        return f"{self.words:,} words, {speed:,.0f} words/s"
 
 
 def clock(seconds: float) -> str:
-    """Write seconds as minutes and seconds, or as hours, minutes and seconds."""
+    """Format seconds as minutes and seconds, or as hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _in_notebook() -> bool:
+    """Whether the code runs in a Jupyter kernel, which has always imported IPython."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and "IPKernelApp" in shell.config

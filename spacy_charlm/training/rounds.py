@@ -1,15 +1,15 @@
-"""A corpus in rounds of blocks: any run finds its place again, any process its share.
+"""A corpus in rounds of blocks, so that a run can be resumed and shared among processes.
 
-A block is as many texts as make `block_size` characters. A round is one block for each part of a
-step's batch, and ends when all of them are used up. A place in the corpus is pass, round and step,
-and what comes before it is read again, but not tokenised.
+The batch of a step consists of shards. A block is a series of texts with at least `block_size`
+characters; a round is one block per shard. A shard's batches are made from its block, and the round
+ends when all blocks are used up. A position in the corpus is a pass, a round and a step. To return
+to it, the texts before it are read again, but not tokenised.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -19,7 +19,7 @@ from spacy.tokens import Doc
 from thinc.api import fix_random_seed
 
 from ..errors import Errors
-from ..text.prefetch import DocMaker, Prefetch, Tokens
+from ..text.prefetch import BoundedTokenizer, Prefetch, Tokens
 from ..text.read_texts import Text
 from ..text.text_corpus import Counts, TextCorpus, get_characters, read_docs
 
@@ -28,12 +28,12 @@ Batch = list[Doc]
 
 @dataclass(frozen=True)
 class Scan:
-    """What reading a corpus once, without tokenising it, has shown.
+    """Result of reading a corpus once, without tokenising it.
 
-    texts (int): Texts that are not blank.
-    blank (int): Lines and records with nothing but white space.
-    characters (int): Their characters.
-    digest (str): Digest of all of them in the order of the first pass.
+    texts (int): Number of texts that are not blank.
+    blank (int): Number of lines and records that contain only white space.
+    characters (int): Number of characters of the texts.
+    digest (str): Digest of the texts in the order of the first pass.
     """
 
     texts: int
@@ -47,55 +47,52 @@ class Rounds:
     """Batches of a corpus in a fixed order.
 
     nlp (Language): The pipeline whose tokenizer makes the Docs.
-    corpus (Callable): A reader of [corpora]. With `spacy-charlm.TextCorpus.v1` texts are found
-        again without tokenising, and memory stays flat; others are read as they are.
-    batcher (Callable): A batcher of spaCy, started anew for each block.
-    n_parts (int): Batches of one step.
-    parts (Tuple[int, ...]): Which of them this process takes.
-    block_size (int): Characters of a block.
-    seed (int): Seed of the order that other readers take from the global generators.
+    corpus (Callable): A reader of [corpora]. With `spacy-charlm.TextCorpus.v1` texts are skipped
+        without tokenising them, and memory stays flat. Other readers yield Docs.
+    batcher (Callable): A batcher of spaCy, called once for each block.
+    n_shards (int): Number of shards of a step's batch.
+    shards (Sequence[int]): The shards that this process takes.
+    block_size (int): Number of characters of a block.
+    seed (int): Seed for readers that draw from the global random generators.
     prefetch (Optional[Prefetch]): Processes that tokenise ahead.
     """
 
     nlp: Language
     corpus: Any
     batcher: Callable[[Iterable[Doc]], Iterable[Batch]]
-    n_parts: int = 1
-    parts: tuple[int, ...] = (0,)
+    n_shards: int = 1
+    shards: Sequence[int] = (0,)
     block_size: int = 1_000_000
     seed: int = 0
     prefetch: Prefetch | None = None
 
     def __post_init__(self) -> None:
-        """Make what makes the Docs."""
-        self._maker = DocMaker(self.nlp.tokenizer, self.nlp.max_length, self.nlp.vocab)
+        """Create the tokenizer."""
+        self._tokenizer = BoundedTokenizer(self.nlp.tokenizer, self.nlp.max_length, self.nlp.vocab)
 
     def read(self, epoch: int, first: int = 0) -> Iterator[list[list[tuple[int, Batch]]]]:
         """Read the rounds of a pass.
 
-        epoch (int): The pass, from 0.
-        first (int): Rounds to leave out at its beginning.
-        YIELDS (List[List[Tuple[int, Batch]]]): For each step of the round the batches of this
-            process's parts with their numbers, of which some may be missing at the end. Their Docs
-            live until the next round is asked for.
+        epoch (int): Number of the pass, from 0.
+        first (int): Number of rounds to skip at its beginning.
+        YIELDS (List[List[Tuple[int, Batch]]]): For each step of the round this process's shards:
+            their numbers and batches. Towards the end of a round some may be missing. The Docs must
+            not be used after the next round has been requested.
         """
-        blocks = _read_blocks(self._read_texts(epoch), self.block_size, partial(self._seed, epoch))
-        rounds = self._group(blocks)
-        rounds = islice(rounds, first, None)
+        blocks = self._read_blocks(epoch)
+        groups = iter(lambda: list(islice(blocks, self.n_shards)), [])
+        own = ([group[i] for i in self.shards if i < len(group)] for group in groups)
+        rounds: Iterable[list[Any]] = islice(own, first, None)
         if self.prefetch is not None and isinstance(self.corpus, TextCorpus):
-            yield from self._zoned(self.prefetch.tokenise(rounds))
-        else:
-            yield from self._zoned(rounds)
-
-    def _zoned(self, rounds: Iterable[list[Any]]) -> Iterator[list[list[tuple[int, Batch]]]]:
-        for blocks in rounds:
+            rounds = self.prefetch.tokenise(rounds)
+        for round_ in rounds:
             # Docs of other readers have a vocab already.
-            have_docs = any(isinstance(b, list) and isinstance(b[0], Doc) for b in blocks)
-            with nullcontext() if have_docs else self._maker.zone():
-                parts = [list(self.batcher(self._make_docs(block))) for block in blocks]
-                n_steps = max(map(len, parts), default=0)
+            have_docs = any(isinstance(b, list) and isinstance(b[0], Doc) for b in round_)
+            with nullcontext() if have_docs else self._tokenizer.memory_zone():
+                shards = [list(self.batcher(self._make_docs(block))) for block in round_]
+                n_steps = max(map(len, shards), default=0)
                 yield [
-                    [(number, part[i]) for number, part in zip(self.parts, parts) if i < len(part)]
+                    [(n, batches[i]) for n, batches in zip(self.shards, shards) if i < len(batches)]
                     for i in range(n_steps)
                 ]
 
@@ -104,30 +101,40 @@ class Rounds:
             return self.corpus.read(self.nlp.vocab, epoch, Counts())
         return read_docs(self.nlp, self.corpus)
 
-    def _seed(self, epoch: int, block: int) -> None:
-        """Tell what a reader draws while it reads a block: updates between blocks draw, too."""
+    def _read_blocks(self, epoch: int) -> Iterator[list[Text]]:
+        block: list[Text] = []
+        n_characters = n_blocks = 0
+        self._reseed(epoch, n_blocks)
+        for text in self._read_texts(epoch):
+            block.append(text)
+            n_characters += len(get_characters(text))
+            if n_characters >= self.block_size:
+                yield block
+                block, n_characters, n_blocks = [], 0, n_blocks + 1
+                self._reseed(epoch, n_blocks)
+        if block:
+            yield block
+
+    def _reseed(self, epoch: int, block: int) -> None:
+        """Seed what a reader draws during a block, because updates between blocks draw as well."""
         key = np.random.SeedSequence([self.seed, epoch, block]).generate_state(1)
         fix_random_seed(int(key[0]))
 
     def _make_docs(self, block: Any) -> Iterable[Doc]:
         if isinstance(block, Tokens):
-            return block.make_docs(self._maker.vocab)
+            return block.make_docs(self._tokenizer.vocab)
         if isinstance(self.corpus, TextCorpus):
-            return self.corpus.make_docs(self._maker, block, Counts())
+            return self.corpus.make_docs(self._tokenizer, block, Counts())
         return block
-
-    def _group(self, blocks: Iterator[list[Text]]) -> Iterator[list[list[Text]]]:
-        while group := list(islice(blocks, self.n_parts)):
-            yield [group[part] for part in self.parts if part < len(group)]
 
 
 def scan_corpus(nlp: Language, corpus: Any) -> Scan | None:
-    """Read a corpus once: a bad record is found now and not after a day.
+    """Read a corpus once, so that a bad record is found at the start of a run, not hours later.
 
     nlp (Language): The pipeline.
     corpus (Callable): A reader of [corpora].
-    RETURNS (Optional[Scan]): What was found; None for readers other than TextCorpus.
-    RAISES (ValueError): If a text cannot be read, or there is none.
+    RETURNS (Optional[Scan]): The result; None for readers other than TextCorpus.
+    RAISES (ValueError): If a record cannot be read, or there is no text.
     """
     if not isinstance(corpus, TextCorpus):
         return None
@@ -142,20 +149,3 @@ def scan_corpus(nlp: Language, corpus: Any) -> Scan | None:
     if not texts:
         raise ValueError(Errors.E105.format(path=corpus.path, counts=counts))
     return Scan(texts, counts.blank, characters, digest.hexdigest())
-
-
-def _read_blocks(
-    texts: Iterator[Text], size: int, start: Callable[[int], None]
-) -> Iterator[list[Text]]:
-    block: list[Text] = []
-    characters = number = 0
-    start(number)
-    for text in texts:
-        block.append(text)
-        characters += len(get_characters(text))
-        if characters >= size:
-            yield block
-            block, characters, number = [], 0, number + 1
-            start(number)
-    if block:
-        yield block

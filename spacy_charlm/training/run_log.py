@@ -1,13 +1,13 @@
-"""The log of a pretraining: lines of JSON, and a table or what a logger of spaCy shows."""
+"""The log of a pretraining run: one JSON object per line, and a table on the screen."""
 
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import srsly
 from spacy.language import Language
+from spacy.util import logger as spacy_logger
 from wasabi import msg
 
 from ..errors import Errors
@@ -28,15 +28,51 @@ COLUMNS = {
 WIDTHS = (9, 13, 8, 8, 6, 6, 6, 9, 7, 6)
 
 
-class RunLog:
-    """Keep `log.jsonl` and show its lines as a table.
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Read the log of a run.
 
-    path (Path): The file. Lines of steps after `step`, which a killed run has left, are removed.
-    step (int): Where the run goes on; 0 for a new one.
+    Damaged lines, such as the last one of a run that was killed, are skipped with one warning. If a
+    run was resumed, its new lines replace those that it had written after the checkpoint.
+
+    path (Path): The file `log.jsonl`.
+    RETURNS (List[Dict[str, Any]]): The steps, each with a number of "step" and "words", ascending.
+        Empty if the file is missing or has no step.
+    """
+    steps: list[dict[str, Any]] = []
+    damaged: list[int] = []
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    for number, line in enumerate(lines, start=1):
+        step = _parse_step(line)
+        if step is not None:
+            while steps and steps[-1]["step"] >= step["step"]:
+                steps.pop()
+            steps.append(step)
+        elif line.strip():
+            damaged.append(number)
+    if damaged:
+        spacy_logger.warning(Errors.W521.format(path=path, n=len(damaged), first=damaged[0]))
+    return steps
+
+
+def _parse_step(line: bytes) -> dict[str, Any] | None:
+    try:
+        step = srsly.json_loads(line)
+    except ValueError:
+        return None
+    is_step = isinstance(step, dict) and all(
+        type(step.get(name)) in (int, float) for name in ("step", "words")
+    )
+    return step if is_step else None
+
+
+class RunLog:
+    """Writes `log.jsonl` and shows its lines as a table.
+
+    path (Path): The file. Lines after `step`, written by a run that was killed, are removed.
+    step (int): The step at which the run continues; 0 for a new run.
     nlp (Language): The pipeline, for the logger.
-    component (str): The component whose tok2vec is pretrained.
-    logger (Optional[Callable]): A logger of spaCy, as `[training.logger]` has it, in place of our
-        table.
+    component (str): Name of the component whose tok2vec is pretrained.
+    logger (Optional[Callable]): A logger of spaCy, as in `[training.logger]`, instead of the table.
     """
 
     def __init__(
@@ -50,7 +86,7 @@ class RunLog:
         self.path = path
         self._component = component
         self._pipes = [name for name, pipe in nlp.pipeline if getattr(pipe, "is_trainable", False)]
-        kept = [line for line in _read_steps(path) if line["step"] <= step] if step else []
+        kept = [line for line in read_log(path) if line["step"] <= step] if step else []
         write_whole(path, [(srsly.json_dumps(line) + "\n").encode("utf8") for line in kept])
         self._log_step: Callable[[dict[str, Any]], None] | None = None
         self._finalize: Callable[[], None] | None = None
@@ -60,13 +96,12 @@ class RunLog:
             msg.row([head for head, _ in COLUMNS.values()], widths=WIDTHS, aligns=["r"] * 10)
             msg.row(["-" * width for width in WIDTHS])
 
-    def write(self, line: dict[str, Any], checkpoints: list[tuple[float, int]]) -> None:
+    def write(self, line: dict[str, Any], scores: list[tuple[float, int]]) -> None:
         """Write one line.
 
-        line (Dict[str, Any]): Flat; "step", "epoch", "words", "seconds" and "loss" at least.
-        checkpoints (List[Tuple[float, int]]): Score and step of the evaluations, as loggers of
-            spaCy want them.
-        RAISES (OSError): If it cannot be written.
+        line (Dict[str, Any]): Flat, with at least "step", "epoch", "words", "seconds" and "loss".
+        scores (List[Tuple[float, int]]): Score and step of each evaluation, for loggers of spaCy.
+        RAISES (OSError): If the file cannot be written.
         """
         try:
             with self.path.open("a", encoding="utf8") as file_:
@@ -74,16 +109,13 @@ class RunLog:
         except OSError as err:
             raise OSError(Errors.E520.format(path=self.path, reason=err)) from err
         if self._log_step is not None:
-            losses = {name: 0.0 for name in self._pipes}
-            losses[self._component] = line["loss"]
-            scores = {name: value for name, value in line.items() if name in COLUMNS}
             self._log_step(
                 {
                     **{name: line[name] for name in ("epoch", "step", "seconds", "words")},
                     "score": line.get("score", 0.0),
-                    "other_scores": scores,
-                    "losses": losses,
-                    "checkpoints": checkpoints,
+                    "other_scores": {name: line[name] for name in COLUMNS if name in line},
+                    "losses": {**dict.fromkeys(self._pipes, 0.0), self._component: line["loss"]},
+                    "checkpoints": scores,
                 }
             )
             return
@@ -98,13 +130,3 @@ class RunLog:
         """Let the logger finish."""
         if self._finalize is not None:
             self._finalize()
-
-
-def _read_steps(path: Path) -> list[dict[str, Any]]:
-    """Read a log, but for a last line that a kill has cut."""
-    lines = []
-    if path.is_file():
-        for text in path.read_text(encoding="utf8").splitlines():
-            with suppress(ValueError):
-                lines.append(srsly.json_loads(text))
-    return lines

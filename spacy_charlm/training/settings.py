@@ -1,4 +1,4 @@
-"""The section [charlm] of a config: what `charlm pretrain` knows and [pretraining] does not."""
+"""The section [charlm] of a config: settings of `charlm pretrain` beyond those of [pretraining]."""
 
 from typing import Any
 
@@ -9,25 +9,30 @@ from thinc.config import ConfigValidationError
 
 
 class Settings(BaseModel):
-    """The keys of [charlm], all of them optional.
+    """The keys of [charlm]. All are optional.
 
-    They are no keys of [pretraining], because spaCy drops without a word what it does not know
-    there.
+    They have a section of their own because spaCy silently drops unknown keys of [pretraining].
     """
 
-    dev_corpus: StrictStr | None = Field(None, title="Path in the config to the development texts")
+    dev_corpus: StrictStr | None = Field(
+        None, title="Dotted name of the reader of the development texts"
+    )
     eval_frequency: StrictInt = Field(
         500, title="Updates between evaluations and checkpoints", ge=1
     )
     patience: StrictInt = Field(
-        0, title="Updates without a better score to stop after; 0: none", ge=0
+        0, title="Updates without a better score after which to stop; 0: never", ge=0
     )
-    max_steps: StrictInt = Field(0, title="Updates to stop after; 0: max_epochs tells", ge=0)
-    keep_last: StrictInt = Field(2, title="Checkpoints that stay", ge=1)
+    max_steps: StrictInt = Field(
+        0, title="Updates after which to stop; 0: only after max_epochs", ge=0
+    )
+    keep_last: StrictInt = Field(2, title="Checkpoints to keep", ge=1)
     accumulate_gradient: StrictInt = Field(1, title="Batches per update", ge=1)
-    block_size: StrictInt = Field(1_000_000, title="Characters of a worker's share at a time", ge=1)
-    average_every: StrictInt = Field(1, title="Updates of each worker between averages", ge=1)
-    logger: Any = Field(None, title="A logger of spaCy in place of our table")
+    block_size: StrictInt = Field(1_000_000, title="Characters in a block of texts", ge=1)
+    average_every: StrictInt = Field(
+        1, title="Updates that each worker makes between two averages of the weights", ge=1
+    )
+    logger: Any = Field(None, title="A logger of spaCy instead of the table")
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,11 +44,11 @@ def read_settings(config: Config) -> Settings:
     """Read the section [charlm] of a config.
 
     config (Config): Interpolated config.
-    RETURNS (Settings): The settings; the defaults where there is no such section.
-    RAISES (ConfigValidationError): If a key is unknown or a value of another type.
+    RETURNS (Settings): The settings; the defaults if there is no such section.
+    RAISES (ConfigValidationError): If a key is unknown or a value has the wrong type.
     """
     section = config.get("charlm") or {}
-    # The registry would drop them without a word.
+    # The registry would silently drop them.
     unknown = [
         {"loc": ("charlm", name), "msg": f"unknown; expected one of {', '.join(KEYS)}"}
         for name in section

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from spacy_charlm.training import array_file
+from spacy_charlm.training import checkpoint
 from spacy_charlm.training.checkpoint import MAGIC, START, ArrayFile, read_arrays, write_arrays
 
 ARRAYS = {
@@ -26,7 +26,7 @@ def path(tmp_path):
 
 
 def pack(header, body=b""):
-    """A file whose digest is right, whatever is in it."""
+    """Make a file with a correct digest and any content."""
     header = header if isinstance(header, bytes) else json.dumps(header).encode()
     return START.pack(MAGIC, len(header), hashlib.sha256(header + body).digest()) + header + body
 
@@ -38,12 +38,12 @@ def test_array_file_round_trip(path):
     for name, array in ARRAYS.items():
         assert_array_equal(content.arrays[name], array)
         assert content.arrays[name].dtype == array.dtype.newbyteorder("<")
-        content.arrays[name][...] = 0  # may be written to, as parameters are
+        content.arrays[name][...] = 0  # writable, as parameters must be
     assert_array_equal(read_arrays(path).arrays["a"], ARRAYS["a"])
 
 
 def test_array_file_finds_any_damage(path):
-    """1,000 damaged files, each of them named: nothing is believed, nothing crashes."""
+    """1,000 damaged files: each one raises our error with its name."""
     data, rng = path.read_bytes(), random.Random(0)
     for i in range(1_000):
         damaged = bytearray(data)
@@ -51,7 +51,7 @@ def test_array_file_finds_any_damage(path):
             damaged = damaged[: rng.randrange(len(data))]
         elif i % 4 == 1:
             damaged += rng.randbytes(rng.randrange(1, 9))
-        elif i % 4 == 2:  # sizes: the beginning holds the header's, the header the arrays'
+        elif i % 4 == 2:  # sizes of the header and of the arrays
             damaged[rng.randrange(START.size + 200)] = rng.randrange(256)
         if i % 4 == 3 or bytes(damaged) == data:
             damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
@@ -116,9 +116,9 @@ def test_array_file_checks_sizes_though_the_digest_is_right(tmp_path, header, bo
 
 
 def test_array_file_takes_no_memory_for_a_size_that_is_not_there(path, monkeypatch):
-    """A header of 2**63 bytes is refused before anything is read."""
+    """A header size of 2**63 bytes is rejected before anything is read."""
     read = []
-    monkeypatch.setattr(array_file.json, "loads", lambda data: read.append(data))
+    monkeypatch.setattr(checkpoint.json, "loads", lambda data: read.append(data))
     data = bytearray(path.read_bytes())
     START.pack_into(data, 0, MAGIC, 2**63, bytes(32))
     path.write_bytes(data)

@@ -8,7 +8,7 @@ from thinc.api import SGD, Adam, Linear, Model, RAdam, warmup_linear
 
 from spacy_charlm.training.checkpoint import (
     ArrayFile,
-    Progress,
+    RunState,
     find_checkpoints,
     load_snapshot,
     read_arrays,
@@ -21,7 +21,7 @@ from spacy_charlm.training.optimizer import create_adam_v1, finish_update
 
 
 def make_model(nO=2):
-    """Two layers, of which the second need not be updated."""
+    """Make a model of two layers; not every update reaches the second one."""
     layers = [Linear(nO, 2).initialize(), Linear(nO, 2).initialize()]
     attrs = {"updates": 0, "loss": print, "on": True, "name": "x"}
     return Model("both", lambda model, X, is_train: (X, None), layers=layers, attrs=attrs)
@@ -29,7 +29,7 @@ def make_model(nO=2):
 
 def update(model, optimizer, i):
     rng = np.random.default_rng(i)
-    # The first batch has no target, some do not reach the second layer.
+    # The first batch has no target; some batches do not reach the second layer.
     for layer in model.layers[: 0 if i == 0 else 2 if i in (2, 6) else 1]:
         for name in ("W", "b"):
             shape = layer.get_param(name).shape
@@ -59,7 +59,7 @@ def test_checkpoint_goes_on_as_if_nothing_had_happened(make, stop, tmp_path):
     before = parameters(model)
     for i in range(stop):
         update(model, optimizer, i)
-    path = write_checkpoint(tmp_path, take_snapshot(model, optimizer), Progress(stop), {}, 2)
+    path = write_checkpoint(tmp_path, take_snapshot(model, optimizer), RunState(stop), {}, 2)
     other, fresh = make_model(), make()
     load_snapshot(read_arrays(path), other, fresh)
     for i in range(stop, 8):
@@ -93,7 +93,7 @@ def test_checkpoint_keeps_the_newest(tmp_path):
     (tmp_path / "step-000000001.ckpt.part").write_bytes(b"what a kill left")
     (tmp_path / "step-notes.ckpt").write_bytes(b"the user's")
     for step in (5, 10, 100, 1_000):
-        write_checkpoint(tmp_path, snapshot, Progress(step), {"seed": 1}, keep=2)
+        write_checkpoint(tmp_path, snapshot, RunState(step), {"seed": 1}, keep=2)
     names = [path.name for path in find_checkpoints(tmp_path)]
     assert names == ["step-000000100.ckpt", "step-000001000.ckpt"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [*names, "step-notes.ckpt"]
@@ -112,8 +112,8 @@ def test_checkpoint_missing(tmp_path):
 def test_checkpoint_damaged_names_the_one_before(older, tmp_path):
     snapshot = take_snapshot(make_model(), Adam(0.1))
     if older:
-        write_checkpoint(tmp_path, snapshot, Progress(5), {}, 2)
-    path = write_checkpoint(tmp_path, snapshot, Progress(10), {}, 2)
+        write_checkpoint(tmp_path, snapshot, RunState(5), {}, 2)
+    path = write_checkpoint(tmp_path, snapshot, RunState(10), {}, 2)
     data, rng = path.read_bytes(), random.Random(1)
     name = r"step-000000005\.ckpt" if older else "none"
     for i in range(1_000):
@@ -152,7 +152,7 @@ def test_checkpoint_of_another_model(tmp_path):
 
 @pytest.mark.parametrize("spoil", ["updates", "1.linear.W", "mom1.1.linear.W"])
 def test_checkpoint_that_lacks_something(spoil):
-    """Whole, by its digest, and not what this version writes."""
+    """The digest is correct, but an array is missing or has another shape."""
     model, optimizer = make_model(), Adam(0.1)
     update(model, optimizer, 2)
     snapshot = take_snapshot(model, optimizer)
@@ -166,10 +166,10 @@ def test_checkpoint_that_lacks_something(spoil):
 
 
 def test_checkpoint_is_json_and_arrays(tmp_path):
-    """Nothing that a program could be hidden in."""
+    """A checkpoint cannot contain code, as a pickle can."""
     model, optimizer = make_model(), Adam(0.1)
     update(model, optimizer, 2)
-    path = write_checkpoint(tmp_path, take_snapshot(model, optimizer), Progress(1), {}, 2)
+    path = write_checkpoint(tmp_path, take_snapshot(model, optimizer), RunState(1), {}, 2)
     content = read_arrays(path)
     json.dumps(content.settings)
     assert {array.dtype.kind for array in content.arrays.values()} == {"f", "i"}

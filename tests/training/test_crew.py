@@ -19,9 +19,9 @@ SMALL = {
     "pretraining.dropout": 0.0,
     "pretraining.max_epochs": 50,
     "pretraining.optimizer.learn_rate.warmup_steps": 2,
-    # Small steps: sums in another order differ by their rounding, which larger ones amplify.
+    # Small steps: sums in another order differ by rounding, which larger steps amplify.
     "pretraining.optimizer.learn_rate.initial_rate": 0.0001,
-    "pretraining.objective.hidden_size": 24,
+    "pretraining.objective.head.hidden_size": 24,
     "corpora.pretrain.buffer_size": 20,
     "components.tok2vec.model.embed.width": 12,
     "components.tok2vec.model.embed.filters": [6, 6],
@@ -43,7 +43,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def same_ops():
-    """The configs' `use_blas` changes the backend of the process."""
+    """Restore the backend, which `use_blas` in the configs changes."""
     before = get_current_ops()
     yield
     set_current_ops(before)
@@ -82,7 +82,7 @@ def params(worker):
 
 
 def run_steps(worker, n_steps):
-    """Make steps, from one pass into the next, and return weights and mean losses."""
+    """Make steps over several passes; return parameters and mean losses."""
     losses, step, epoch = [], 0, 0
     while step < n_steps:
         worker.start_pass(epoch, 0)
@@ -105,12 +105,12 @@ def run_steps(worker, n_steps):
     ],
 )
 def test_crew_makes_the_steps_of_one_worker(name, n_workers, paths):
-    """The same batches of a step, computed by one worker or several."""
+    """One worker and several compute the same shards of each step."""
     config = read_config(name, paths)
     alone = Worker(config)
     expected, expected_losses = run_steps(alone, 20)
     crew = Crew(config, n_workers=n_workers)
-    assert crew.n_parts == alone.n_parts == 4
+    assert crew.n_shards == alone.n_shards == 4
     found, losses = run_steps(crew, 20)
     assert 0 <= crew.communication < 1
     crew.close()
@@ -122,7 +122,7 @@ def test_crew_makes_the_steps_of_one_worker(name, n_workers, paths):
 
 
 class LosesAWorker(Crew):
-    """A crew in which a process is killed before a step."""
+    """A crew one of whose processes is killed before a step."""
 
     lose_before = 12
     restarts = 0
@@ -151,7 +151,7 @@ def test_crew_goes_on_after_a_worker_is_killed_and_after_the_driver_is(paths, tm
     found = params(lossy)
     lossy.close()
 
-    # Of a driver that is killed nothing stays but its files.
+    # A driver that is killed leaves nothing but its files.
     first = Crew(read_config("cosine", paths, **{"charlm.max_steps": 7}), n_workers=2)
     pretrain(first, tmp_path / "driver")
     first.close()
@@ -174,7 +174,7 @@ def test_crew_averages_weights_after_steps_of_their_own(paths):
         for i in range(crew.next_round()):
             crew.step(step, i)
             step += 1
-            first, second = crew._all(lambda worker: worker.get_params.remote())
+            first, second = crew._all("get_params")
             differ.append(bool((first != second).any()))
     crew.close()
     # The first learning rate of a warm-up is zero.

@@ -16,7 +16,7 @@ def read_dev(worker):
 def test_dev_scores_by_hand(queries, tiny, monkeypatch):
     monkeypatch.setattr(neighbours, "QUERIES", queries)
     worker = Worker(tiny.config())
-    model, batches = worker.learner.model, read_dev(worker)
+    model, batches = worker.model, read_dev(worker)
     scores = score_dev(model, batches)
     assert scores == score_dev(model, batches)  # the same words are hidden each time
 
@@ -54,7 +54,7 @@ def test_dev_scores_by_hand(queries, tiny, monkeypatch):
 
 def test_dev_scores_do_not_depend_on_what_was_drawn_before(tiny):
     worker = Worker(tiny.config())
-    model, batches = worker.learner.model, read_dev(worker)
+    model, batches = worker.model, read_dev(worker)
     scores = score_dev(model, batches)
     model.attrs["restart"](7, 7)
     model.begin_update(batches[0])
@@ -63,4 +63,4 @@ def test_dev_scores_do_not_depend_on_what_was_drawn_before(tiny):
 
 def test_dev_scores_of_nothing(tiny):
     worker = Worker(tiny.config())
-    assert score_dev(worker.learner.model, []) == {"dev_masked": 0, "no_target": 0.0}
+    assert score_dev(worker.model, []) == {"dev_masked": 0, "no_target": 0.0}

@@ -1,4 +1,4 @@
-"""A whole update on two backends from equal weights; one of them is CuPy where there is a GPU."""
+"""Updates on two backends from equal weights; one backend is CuPy if there is a GPU."""
 
 import numpy as np
 import pytest
@@ -16,13 +16,13 @@ OTHERS = [
 
 
 def update(tiny, ops, weights=None, name="cosine"):
-    """Make one update, and return weights before it, loss and parameters after it."""
+    """Make two updates; return the weights before, loss, parameters and weights after."""
     set_current_ops(ops)
-    # Each of the configs asks for NumPy's BLAS.
+    # All configs select NumPy's BLAS.
     worker = Worker(
         tiny.config({"pretraining.dropout": 0.0}, {"nlp.before_creation": None}, name=name)
     )
-    model = worker.learner.model
+    model = worker.model
     if weights is not None:
         model.from_bytes(weights)
     before = model.to_bytes()
@@ -48,7 +48,7 @@ def test_devices_agree_on_whole_updates(tiny, make_ops, name):
     assert parameters.keys() == found.keys()
     for key, value in parameters.items():
         assert_allclose(found[key], value, atol=1e-4, err_msg=str(key))
-    # What either has saved goes on on the other.
+    # Weights saved on one backend load on the other.
     _, other_loss, _, _ = update(tiny, NumpyOps(use_blis=False), found_saved, name=name)
     _, own_loss, _, _ = update(tiny, make_ops(), saved, name=name)
     assert abs(other_loss - own_loss) < 1e-3

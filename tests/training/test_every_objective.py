@@ -14,8 +14,8 @@ NAMES = ["denoising", "document", "multi", "trigram"]
 def prepare(tiny, name):
     """Let the tiny run take another config, whose heads are not where that of cosine.cfg is."""
     overrides = dict(tiny.overrides)
-    if name == "multi":
-        overrides.pop("pretraining.objective.hidden_size")
+    if name in ("denoising", "multi"):  # a linear head, and several heads
+        overrides.pop("pretraining.objective.head.hidden_size")
     tiny.overrides = {**overrides, "pretraining.max_epochs": 1}
     config = tiny.config
     tiny.config = lambda *args, **kwargs: config(*args, **{**kwargs, "name": name})

@@ -51,7 +51,7 @@ def make_nlp(config=None, **settings):
 
 @pytest.fixture(scope="module")
 def source():
-    fix_random_seed(1)  # other weights than those that the tests begin with
+    fix_random_seed(1)  # not the seed of the other tests
     return make_nlp()
 
 
@@ -83,7 +83,7 @@ def test_load_weights_into_a_layer(tmp_path, source):
     (tmp_path / "embed.bin").write_bytes(embed.to_bytes())
     create_load_weights_v1(tmp_path / "embed.bin", layer="embed")(nlp)
     ours = nlp.get_pipe("tok2vec").model.get_ref("embed")
-    # The two may hold different ops, so they agree up to the rounding of a matrix product.
+    # The two may have different backends, which agree up to rounding.
     assert_allclose(ours.predict([nlp("cat")])[0], embed.predict([nlp("cat")])[0], rtol=1e-5)
 
 
@@ -141,7 +141,7 @@ def test_load_weights_names_what_differs(path):
 
 
 def test_load_weights_of_a_card_that_lacks_a_setting(tmp_path):
-    """Weights of before there were n-grams, and a config without them."""
+    """Weights older than the n-grams load into a config without n-grams."""
     fix_random_seed(1)
     old = make_nlp(ngrams=[]).get_pipe("tok2vec").model
     for node in old.walk():
@@ -168,7 +168,7 @@ def test_load_weights_fails_where_init_tok2vec_would_be_ignored(path):
 
 
 def test_load_weights_of_spacys_own_pretraining(tmp_path):
-    """No card, and still checked."""
+    """Weights without a card are compared as well."""
     nlp = make_nlp(**SPACYS)
     nlp.vocab.set_vector("cat", np.ones(3, dtype="float32"))
     tok2vec = nlp.get_pipe("tok2vec").model
@@ -184,7 +184,7 @@ def test_load_weights_of_spacys_own_pretraining(tmp_path):
 
 
 def test_load_weights_names_a_damaged_file(path):
-    """Whatever is cut or flipped: it loads, or the error is ours and names the file."""
+    """A damaged file either loads or raises our error with its name."""
     data, rng, n_named = path.read_bytes(), random.Random(0), 0
     nlp = make_nlp()
     for i in range(60):
@@ -200,7 +200,7 @@ def test_load_weights_names_a_damaged_file(path):
             assert str(err).count("[charlm E50") == 1 and "model-last.bin" in str(err)
             n_named += 1
         else:
-            assert i % 2 == 0  # a flipped digit of a number shows in nothing
+            assert i % 2 == 0  # a changed digit of a number cannot be detected
             nlp.get_pipe("tok2vec").model.from_bytes(data)
     assert n_named > 40
 

@@ -1,4 +1,4 @@
-"""Settings that `spacy pretrain` takes, and ends that come early."""
+"""Unusual settings that `spacy pretrain` accepts, and runs that end early."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ CHARACTERS = {
 
 @registry.tokenizers("test_split.v1")
 def create_split():
-    """A tokenizer that has no vocab of its own, and that no other process can have."""
+    """Create a tokenizer that has no vocab and cannot be pickled."""
     return lambda nlp: lambda text: Doc(nlp.vocab, words=text.split())
 
 

@@ -6,7 +6,7 @@ from spacy_charlm.training.optimizer import create_adam_v1, scale_learn_rate
 
 
 def make_model():
-    """Two layers, of which the second need not be updated."""
+    """Make a model of two layers; not every update reaches the second one."""
     return Model("both", lambda model, X, is_train: (X, None), layers=[Linear(2, 2), Linear(2, 2)])
 
 
@@ -26,7 +26,7 @@ GAPS = [[0], [0, 1], [0], [0], [0, 1], [0]]
 @pytest.mark.parametrize("nodes", [EVERY, GAPS])
 @pytest.mark.parametrize("steps", [False, True])
 def test_adam_advances_once_per_update(nodes, steps):
-    """Under `spacy pretrain`, and under `spacy train`, which calls `step_schedules` as well."""
+    """Both in `spacy pretrain` and in `spacy train`, which calls `step_schedules` as well."""
     optimizer, seen = create_adam_v1(learn_rate=[0.0, 0.1, 0.2, 0.3]), []
     model = make_model()
     for layer in model.layers:

@@ -28,7 +28,7 @@ TRAIN = Path(__file__).parents[2] / "configs" / "train" / "textcat.cfg"
 
 
 def write_corpora(tiny):
-    """The same texts for other readers, and static vectors for spaCy's objective."""
+    """Write the texts for other readers, and static vectors for spaCy's objective."""
     texts = (tiny.folder / "raw.txt").read_text(encoding="utf8").splitlines()
     srsly.write_jsonl(tiny.folder / "raw.jsonl", [{"text": text} for text in texts])
     nlp = spacy.blank("en")
@@ -45,7 +45,7 @@ def make_reader(tiny, name, suffix, **settings):
 
 @registry.readers("test_lazy_reader.v1")
 def create_lazy_reader(path: str):
-    """A reader that draws from the global generators while it is read."""
+    """Create a reader that draws from the global random generators."""
 
     def read(nlp):
         for text in Path(path).read_text(encoding="utf8").splitlines():
@@ -136,7 +136,7 @@ def test_pretrain_resumed_equals_uninterrupted(name, tiny):
 
 
 def test_pretrain_resumed_from_each_of_its_first_steps(tiny):
-    """Some batches have no target, the first among them."""
+    """Some batches have no target, including the first one."""
     (tiny.folder / "vectors.txt").write_text("Leeds 1 2 3\nold 3 2 1\n")
     texts = ["a cat slept", "the old cat", "a red dog", "Leeds", "the rain", "rain in Leeds"]
     (tiny.folder / "raw.txt").write_text("\n".join(texts))
@@ -177,7 +177,7 @@ rng = random.Random(way)
 
 
 def die_at_write(count):
-    # Before and after each call that changes a file, and in the middle of what is written.
+    # Before and after each call that changes a file, and in the middle of a write.
     left, fsync, replace, unlink, open_ = [count], os.fsync, os.replace, Path.unlink, Path.open
 
     def tick():
@@ -242,7 +242,7 @@ def attempt(output, count, seconds):
     status = os.waitpid(child, 0)[1]
     if os.WIFEXITED(status):
         assert os.WEXITSTATUS(status) == 0
-    # What is there is whole.
+    # All files that exist are complete.
     if find_checkpoints(output / CHECKPOINTS):
         read_checkpoint(output / CHECKPOINTS)
     for name in (BEST, LAST):
@@ -265,7 +265,7 @@ while kills < n_kills:
     ):
         n += 1
         halves += any(output.rglob("*.part"))
-        if n == 40:  # rather an end than one more
+        if n == 40:  # let the next attempt finish
             way = "none"
     kills, runs = kills + n, runs + 1
 print(json.dumps({"kills": kills, "runs": runs, "halves": halves}))
@@ -302,7 +302,7 @@ def read_folder(folder):
 
 @pytest.mark.parametrize("n_syncs", [1, 4, 12, 13, 19, 25])
 def test_pretrain_on_a_disk_that_fills_up(n_syncs, tiny, monkeypatch):
-    """Whichever file it is: the error names it, and the run goes on once there is room."""
+    """The error names the file, and the run can be resumed once there is room."""
     fsync, calls = os.fsync, []
 
     def fail(descriptor):
@@ -327,7 +327,7 @@ def test_pretrain_on_a_disk_that_fills_up(n_syncs, tiny, monkeypatch):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_pretrain_on_a_full_disk(tiny):
-    """The first file that is written is a checkpoint, before any update."""
+    """The first file to be written is a checkpoint, before any update."""
     folder = tiny.folder / "out" / CHECKPOINTS
     folder.mkdir(parents=True)
     (folder / "step-000000000.ckpt.part").symlink_to("/dev/full")
@@ -359,7 +359,7 @@ def test_pretrain_where_no_folder_can_be(below, tiny):
 
 
 def test_pretrain_keeps_to_an_empty_folder(tiny):
-    """A run that is there is neither overwritten nor, without its checkpoints, resumed."""
+    """An existing run is not overwritten, and cannot be resumed without its checkpoints."""
     tiny.run("out", die_at=6)
     before = read_folder(tiny.folder / "out")
     with pytest.raises(ValueError, match="charlm E525.*Add --resume"):
@@ -377,7 +377,7 @@ def test_pretrain_keeps_to_an_empty_folder(tiny):
 
 
 def test_pretrain_begins_again_where_nothing_was_saved(tiny):
-    """Ended before its first save, it may be begun again or resumed."""
+    """A run that ended before its first save can be started again or resumed."""
     for output, resume in (("a", False), ("b", True)):
         tiny.run(output, die_at=3)
         (tiny.folder / output / LAST).write_bytes(b"of a save that a kill has cut")
@@ -437,7 +437,7 @@ def test_pretrain_resumed_with_something_else(name, tiny):
 
 
 def test_pretrain_resumed_elsewhere(tiny, tmp_path_factory, monkeypatch):
-    """Where texts and vectors lie makes no difference, nor how often is evaluated."""
+    """Neither the paths of texts and vectors nor the number of evaluations matter."""
     whole = tiny.whole()
     tiny.run("out", die_at=6)
     other = tmp_path_factory.mktemp("other")
@@ -495,7 +495,7 @@ def test_pretrain_saves_before_a_loss_that_is_no_number(tiny, monkeypatch):
 
 @pytest.mark.parametrize("reader", ["TextCorpus", "other"])
 def test_pretrain_of_nothing(reader, tiny):
-    """All texts are shorter than `min_length`, which shows when they are tokenised."""
+    """All texts are shorter than `min_length`, as is only found when they are tokenised."""
     write_corpora(tiny)
     blocks = None
     if reader == "other":
@@ -504,7 +504,7 @@ def test_pretrain_of_nothing(reader, tiny):
     with pytest.raises(ValueError, match="charlm E527"):
         tiny.run("out", overrides, blocks=blocks)
     assert not (tiny.folder / "out" / LAST).exists()
-    tiny.run("out")  # into the same folder, once it is corrected
+    tiny.run("out")  # the folder can be used after the correction
 
 
 def test_pretrain_refuses_a_batcher_that_grows(tiny):
@@ -546,7 +546,7 @@ def test_pretrain_goes_on_for_more_passes(tiny):
 
 
 def test_pretrain_ends_without_patience(tiny):
-    """Overfitted to what it never sees in the development texts."""
+    """A high learning rate makes the development loss rise."""
     overrides = {
         "pretraining.max_epochs": 100,
         "charlm.patience": 12,
@@ -568,7 +568,7 @@ def test_pretrain_ends_without_patience(tiny):
 
 @pytest.mark.parametrize("number, at", [(signal.SIGINT, 6), (signal.SIGTERM, 5)])
 def test_pretrain_stopped_by_a_signal(number, at, tiny, monkeypatch):
-    """It ends after the update, or between two rounds, and is saved."""
+    """The run ends after an update or between two rounds, and is saved."""
     step, calls = Worker.step, []
 
     def stop(self, *args):
@@ -681,7 +681,7 @@ def test_pretrain_goes_on_from_given_weights(tiny):
         read_weights((tiny.folder / name / LAST).read_bytes(), LAST)["params"][-1]["b"]
         for name in ("first", "second", "other")
     )
-    # The first update of a warm-up has the learning rate zero.
+    # The learning rate of the first update is zero.
     assert_array_equal(second, first)
     assert not np.array_equal(other, first)
     with pytest.raises(ValueError, match="charlm E502"):
@@ -690,7 +690,7 @@ def test_pretrain_goes_on_from_given_weights(tiny):
 
 @pytest.mark.parametrize("name", ["PretrainVectors", "PretrainCharacters"])
 def test_pretrain_card_of_spacys_objectives(name, tiny):
-    """Nothing on it is of the weights that the run began with."""
+    """The card has nothing from the card of the initial weights."""
     write_corpora(tiny)
     tiny.run("first", {"charlm.max_steps": 4})
     overrides, blocks = RUNS[name](tiny)
@@ -721,7 +721,7 @@ def test_pretrain_weights_load_into_train(weights, tiny):
         "training.eval_frequency": 1,
     }
     config = load_config(TRAIN, overrides=overrides)
-    # The sections of pretraining may stand in the same config.
+    # One config may have the sections of both commands.
     ours = tiny.config()
     for section in ("pretraining", "charlm"):
         config[section] = ours[section]
@@ -740,7 +740,7 @@ def test_pretrain_weights_load_into_train(weights, tiny):
 
 @pytest.mark.parametrize("prefetch", [0, 1])
 def test_pretrain_memory_stays_flat(prefetch, tiny):
-    """Of 6,000 new words none is kept when its round is over."""
+    """None of 6,000 new words is kept after its round."""
     lines = ["the " + " ".join(f"w{i}x{j}" for j in range(10)) for i in range(600)]
     (tiny.folder / "raw.txt").write_text("\n".join(lines), encoding="utf8")
     overrides = {"charlm.block_size": 5_000, "pretraining.batcher.size": 200}
@@ -760,7 +760,7 @@ def test_pretrain_memory_stays_flat(prefetch, tiny):
 
 @pytest.mark.slow
 def test_pretrain_resident_memory_stays_flat(tiny):
-    """400,000 new words in four passes: the second half takes no more than the first."""
+    """With 400,000 new words, the second half needs no more memory than the first."""
     lines = ["the " + " ".join(f"w{i}x{j}" for j in range(20)) for i in range(5_000)]
     (tiny.folder / "raw.txt").write_text("\n".join(lines), encoding="utf8")
     overrides = {

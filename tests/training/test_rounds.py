@@ -6,9 +6,9 @@ from spacy.tokens import DocBin
 from spacy.training import Corpus
 from spacy.training.batchers import minibatch_by_words
 
-from spacy_charlm.text.prefetch import DocMaker, Prefetch
+from spacy_charlm.text import prefetch as module
+from spacy_charlm.text.prefetch import BoundedTokenizer, Prefetch
 from spacy_charlm.text.text_corpus import TextCorpus
-from spacy_charlm.training import doc_maker
 from spacy_charlm.training.rounds import Rounds, scan_corpus
 
 TEXTS = [f"Text {i} can't be word{i}, nor the other{i % 7} one." for i in range(60)]
@@ -25,7 +25,7 @@ def batch(docs):
 
 
 def read(rounds, epoch=0, first=0):
-    """What each step's parts hold, down to norms and spaces."""
+    """Read the shards of each step: words, norms and spaces."""
     return [
         [
             [
@@ -64,9 +64,9 @@ def test_rounds_hold_every_text_once_in_another_order_each_pass(path):
     assert texts_of(read(rounds, 0)) == first
 
 
-@pytest.mark.parametrize("n_parts", [1, 3])
-def test_rounds_begin_where_they_are_told_to(n_parts, path):
-    rounds = make_rounds(path, n_parts=n_parts, parts=tuple(range(n_parts)))
+@pytest.mark.parametrize("n_shards", [1, 3])
+def test_rounds_begin_where_they_are_told_to(n_shards, path):
+    rounds = make_rounds(path, n_shards=n_shards, shards=range(n_shards))
     whole = read(rounds)
     assert len(whole) >= 2
     for first in range(len(whole) + 1):
@@ -74,14 +74,14 @@ def test_rounds_begin_where_they_are_told_to(n_parts, path):
 
 
 def test_rounds_are_shared_out(path):
-    """What two processes read is what one reads alone."""
-    whole = read(make_rounds(path, n_parts=4, parts=(0, 1, 2, 3)))
-    shares = [read(make_rounds(path, n_parts=4, parts=parts)) for parts in ((0, 1), (2, 3))]
+    """Two processes together read the same as one alone."""
+    whole = read(make_rounds(path, n_shards=4, shards=(0, 1, 2, 3)))
+    shares = [read(make_rounds(path, n_shards=4, shards=own)) for own in ((0, 1), (2, 3))]
     assert len(shares[0]) == len(shares[1]) == len(whole)
     for number, steps in enumerate(whole):
         for i, step in enumerate(steps):
-            parts = [part for share in shares for part in share[number][i : i + 1]]
-            assert [batch for part in parts for batch in part] == step
+            found = [batch for share in shares for own in share[number][i : i + 1] for batch in own]
+            assert found == step
 
 
 def test_rounds_are_the_same_however_many_processes_tokenise(path):
@@ -140,13 +140,13 @@ def test_scan_corpus_counts_and_knows_the_texts_again(path):
     assert scan_corpus(nlp, Corpus(path)) is None
 
 
-def test_doc_maker_renews_its_vocab(monkeypatch):
-    monkeypatch.setattr(doc_maker, "MAX_LEXEMES", 50)
+def test_bounded_tokenizer_renews_its_vocab(monkeypatch):
+    monkeypatch.setattr(module, "MAX_LEXEMES", 50)
     nlp = spacy.blank("en")
     n_lexemes, n_strings = len(nlp.vocab), len(nlp.vocab.strings)
-    maker, sizes = DocMaker(nlp.tokenizer, nlp.max_length, nlp.vocab), []
+    maker, sizes = BoundedTokenizer(nlp.tokenizer, nlp.max_length, nlp.vocab), []
     for i in range(30):
-        with maker.zone():
+        with maker.memory_zone():
             doc = maker.make_doc(" ".join(f"w{i}x{j}" for j in range(20)) + " can't")
             assert (doc[-2].text, doc[-2].norm_) == ("ca", "can")
         sizes.append(len(maker.vocab))
@@ -154,13 +154,13 @@ def test_doc_maker_renews_its_vocab(monkeypatch):
     assert (len(nlp.vocab), len(nlp.vocab.strings)) == (n_lexemes, n_strings)
 
 
-def test_doc_maker_leaves_vectors_where_they_are():
-    """Layers read them from the Doc's vocab; a zone frees the words instead."""
+def test_bounded_tokenizer_leaves_vectors_where_they_are():
+    """Layers read vectors from the Doc's vocab, so it is kept, and a memory zone frees words."""
     nlp = spacy.blank("en")
     nlp.vocab.set_vector("cat", np.ones(3, dtype="float32"))
-    maker = DocMaker(nlp.tokenizer, nlp.max_length, nlp.vocab)
+    maker = BoundedTokenizer(nlp.tokenizer, nlp.max_length, nlp.vocab)
     assert maker.vocab is nlp.vocab
-    with maker.zone():
+    with maker.memory_zone():
         assert maker.make_doc("a cat")[1].has_vector
         maker.make_doc("somethingnew")
     assert "somethingnew" not in nlp.vocab.strings

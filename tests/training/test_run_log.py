@@ -1,0 +1,60 @@
+import json
+import logging
+
+import pytest
+import spacy
+
+from spacy_charlm.training.run_log import RunLog, read_log
+
+STEPS = [{"step": i, "words": 100 * i, "loss": 1 - i / 8} for i in range(1, 5)]
+AGAIN = [{**step, "loss": 0.0} for step in STEPS[2:]]
+
+
+@pytest.fixture
+def messages():
+    """What spaCy's logger is told, whatever its level."""
+    found, logger = [], logging.getLogger("spacy")
+    handler = logging.Handler()
+    handler.emit = lambda record: found.append(record.getMessage())
+    logger.addHandler(handler)
+    yield found
+    logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize(
+    "lines, expected, n_damaged",
+    [
+        (STEPS, STEPS, 0),
+        ([*STEPS, ""], STEPS, 0),
+        # A resumed run replaces what came after its checkpoint.
+        ([*STEPS, *AGAIN], [*STEPS[:2], *AGAIN], 0),
+        ([*STEPS, STEPS[0]], STEPS[:1], 0),
+        # A killed run leaves half a line.
+        ([*STEPS, '{"step": 5, "wor'], STEPS, 1),
+        ([*STEPS[:2], "\udcff{", "[1]", '{"step": 3}', '{"step": "3", "words": 1}'], STEPS[:2], 4),
+        ([], [], 0),
+        (["nonsense"], [], 1),
+    ],
+)
+def test_run_log_reads_steps(lines, expected, n_damaged, tmp_path, messages):
+    text = "\n".join(x if isinstance(x, str) else json.dumps(x) for x in lines)
+    (tmp_path / "log.jsonl").write_bytes(text.encode("utf8", "surrogateescape"))
+    assert read_log(tmp_path / "log.jsonl") == expected
+    assert len(messages) == bool(n_damaged)
+    assert not messages or f"found {n_damaged} damaged" in messages[0] and "W521" in messages[0]
+
+
+def test_run_log_without_a_file(tmp_path):
+    assert read_log(tmp_path / "none.jsonl") == []
+
+
+@pytest.mark.parametrize("step, n_kept", [(0, 0), (2, 2), (9, 4)])
+def test_run_log_keeps_the_lines_before_a_checkpoint(step, n_kept, tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in STEPS))
+    log = RunLog(path, step, spacy.blank("en"), "tok2vec")
+    assert read_log(path) == STEPS[:n_kept]
+    line = {"step": 10, "epoch": 1, "words": 5_000, "seconds": 1.0, "loss": 0.5}
+    log.write(line, [])
+    log.close()
+    assert read_log(path) == [*STEPS[:n_kept], line]
