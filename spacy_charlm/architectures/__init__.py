@@ -1,1 +1,1 @@
-"""What a config block names: builders that compose layers."""
+"""Builders that a config block names. They only compose layers."""

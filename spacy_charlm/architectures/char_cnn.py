@@ -4,12 +4,12 @@ from thinc.api import HashEmbed, Linear, Maxout, Model
 from thinc.types import Floats2d, Ints2d
 
 from ..errors import Errors
-from ..layers.conv import conv_chars
+from ..layers.conv import conv
 from ..layers.embed_chars import embed_chars
 from ..layers.embed_ngrams import embed_ngrams
 from ..layers.embed_words import embed_words
 from ..layers.mix_words import mix_words
-from ..layers.read_words import extract_chars
+from ..layers.read_words import VectorsDropout, read_words
 from ..types import Tok2Vec
 
 
@@ -32,35 +32,38 @@ def build_char_cnn_v1(
 ) -> Tok2Vec:
     """Build word vectors from characters, their n-grams, lexical attributes and static vectors.
 
-    Each distinct word of a batch is read once: convolutions of several windows over its
-    characters, the maximum of each filter over the word, beside it the sum of the vectors of its
-    hashed n-grams of characters and of itself, and the hashed attributes, all mixed by a maxout
-    layer with layer normalisation. A word of any length is seen by each filter as a whole
-    (receptive field: `max_chars` characters). With the defaults and width 96 the layer has 2.15
-    million parameters, of which the n-grams' table is 1.92.
+    Each distinct word of a batch is read once. Convolutions of several windows run over its
+    characters, and each filter keeps its maximum over the word. The maxima are concatenated with
+    the sum of the vectors of the word's hashed character n-grams and with the vectors of its
+    hashed attributes. A maxout layer with layer normalisation mixes them. Every filter runs over
+    the whole word (receptive field: `max_chars` characters). With the defaults and width 96 the
+    layer has 2.15 million parameters, 1.92 million of them in the table of the n-grams.
 
-    After Kim et al., "Character-Aware Neural Language Models" (2016), with maxout in place of
+    After Kim et al., "Character-Aware Neural Language Models" (2016), with maxout instead of
     highway layers; n-grams after Bojanowski et al., "Enriching Word Vectors with Subword
     Information" (2017); hashed attributes as in spaCy's MultiHashEmbed.
 
     width (int): Width of the output and of the attributes' tables. Recommended values: 96 to 300.
     windows (List[int]): Characters that the filters of each convolution see, odd numbers.
-    filters (List[int]): Number of filters of each convolution, as many as `windows`.
+    filters (List[int]): Number of filters of each convolution, as many values as `windows`.
     char_width (int): Width of a character's vector. Recommended values: 16 to 64.
-    char_rows (int): Rows of the character table, 4 of them reserved. Blocks of that many
-        consecutive code points do not collide. Recommended values: 300 (Latin) to 2000.
-    max_chars (int): Characters read per word; a longer word keeps its head and its tail.
-    attrs (List[str]): Lexical attributes to embed beside the characters, may be empty.
-    rows (List[int]): Rows of the attributes' hash tables, as many as `attrs`.
+    char_rows (int): Rows of the character table, 4 of them reserved. No two characters of a block
+        of that many consecutive code points share a row. Recommended values: 300 (Latin) to 2000.
+    max_chars (int): Characters read per word. A longer word keeps its first and its last ones.
+        Recommended values: 24 to 64.
+    attrs (List[str]): Lexical attributes to embed in addition to the characters; may be empty.
+    rows (List[int]): Rows of the attributes' hash tables, as many values as `attrs`.
     normalise (str): Unicode form in which words are read: "none", "NFC" or "NFKC".
-    include_static_vectors (bool): Whether to read the vocab's vectors beside the characters.
+    include_static_vectors (bool): Whether to use the vocab's vectors in addition.
     vectors_dropout (float): Share of tokens whose whole static vector is hidden in training, so
-        that characters and context fill in. Its own rate: the training's dropout leaves it alone.
-    ngrams (List[int]): Sizes of the n-grams of characters, in lower case. They know a word as
-        its hashed NORM would, and a misspelled one by what is left of it. May be empty.
+        that the model learns to use characters and context. `training.dropout` does not change it.
+        Recommended values: 0 to 0.5.
+    ngrams (List[int]): Sizes of the character n-grams, which are read in lower case. They
+        distinguish words as well as the hashed NORM does, and a misspelled word keeps most of
+        them. May be empty. Recommended values: 3, 4, 5.
     ngram_rows (int): Rows of the n-grams' hash table. Recommended values: 10000 to 50000.
-    cache_size (int): Words whose vectors are kept between batches at prediction.
-    seed (int): Seed of the attributes' hashes and of the vectors' dropout.
+    cache_size (int): Number of words whose vectors are kept between batches at prediction.
+    seed (int): Seed of the attributes' hashes and of `vectors_dropout`.
     RETURNS (Model[List[Doc], List[Floats2d]]): The embed layer.
     RAISES (ValueError): If an argument is out of its range or lists differ in length.
 
@@ -73,7 +76,7 @@ def build_char_cnn_v1(
                 n_first=len(windows),
                 second="filters",
                 n_second=len(filters),
-                hint="each convolution, of which there is at least one, needs both.",
+                hint="each convolution needs both, and there is at least one",
             )
         )
     if len(attrs) != len(rows):
@@ -83,20 +86,18 @@ def build_char_cnn_v1(
                 n_first=len(attrs),
                 second="rows",
                 n_second=len(rows),
-                hint="each attribute needs the number of rows of its table.",
+                hint="each attribute needs the number of rows of its table",
             )
         )
-    extract = extract_chars(
+    reader = read_words(
         attrs=attrs,
-        rows=char_rows,
+        nV=char_rows,
         max_chars=max_chars,
         normalise=normalise,
         include_static_vectors=include_static_vectors,
-        vectors_dropout=vectors_dropout,
-        seed=seed,
     )
     chars = embed_chars(
-        char_width, char_rows, [conv_chars(nF, char_width, w) for nF, w in zip(filters, windows)]
+        char_width, char_rows, [conv(nF, char_width, w) for nF, w in zip(filters, windows)]
     )
     hashes: list[Model[Ints2d, Floats2d]] = [
         HashEmbed(width, nV, column=i, seed=seed + i + 1) for i, nV in enumerate(rows)
@@ -106,7 +107,8 @@ def build_char_cnn_v1(
     nI = sum(filters) + width * (len(hashes) + include_static_vectors + bool(ngrams))
     mix = Maxout(width, nI, nP=3, normalize=True, dropout=0.0)
     words = mix_words(width, chars, hashes, vectors, mix, ngrams=grams)
-    model = embed_words(extract, words, cache_size=cache_size)
+    dropout = VectorsDropout(vectors_dropout, seed)
+    model = embed_words(reader, words, dropout=dropout, cache_size=cache_size)
     model.attrs["reads_masks"] = True
     model.attrs["architecture"] = "spacy-charlm.CharCNN.v1"
     model.attrs["settings"] = {

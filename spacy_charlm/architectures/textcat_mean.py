@@ -1,4 +1,4 @@
-"""A text classifier for few labels: the mean over the text, standardised, and a linear layer."""
+"""A text classifier for few labels: mean over the text, standardisation, linear layer."""
 
 from functools import partial
 
@@ -26,10 +26,11 @@ def build_textcat_mean_v1(
 ) -> Model[list[Doc], Floats2d]:
     """Classify the mean of a text's vectors, standardised, with one linear layer.
 
-    It has hardly a parameter of its own to overfit: what it knows is in the tok2vec. Averaged
-    vectors of texts differ by a small part of their length, which the standardisation sets free;
-    without it the linear layer needs thousands of updates to find the difference. For pretrained
-    weights and some hundred to some thousand labels; `spacy.TextCatEnsemble.v2` is for more.
+    The model has very few parameters of its own, so it hardly overfits: what it knows is in the
+    tok2vec. Averaged vectors of texts differ by a small part of their length. Without the
+    standardisation the linear layer needs thousands of updates to find this difference. Use it
+    with pretrained weights and a few hundred to a few thousand labels;
+    `spacy.TextCatEnsemble.v2` is better with more.
 
     tok2vec (Model[List[Doc], List[Floats2d]]): The tok2vec, or a listener.
     exclusive_classes (bool): Whether a text has exactly one class.

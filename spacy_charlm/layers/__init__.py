@@ -1,1 +1,1 @@
-"""Thinc layers: arrays in, arrays out; only `extract_chars` sees a Doc."""
+"""Thinc layers: arrays in, arrays out. Only `read_words` and `read_chars` know what a Doc is."""

@@ -1,16 +1,16 @@
 // Sums of table rows and their maximum over each word, without an array of positions.
-// The plain twin is `max_sums` in conv_table.py, whose names these are.
+// They compute what `max_sums` in conv_table.py computes, and use its names.
 //
-// One block takes a word, one thread a filter: neighbouring threads read neighbouring columns.
+// A block computes one word and a thread one filter: neighbouring threads read neighbouring columns.
 
 extern "C" __global__ void max_sums(
     const float* __restrict__ T,     // (nV * window + 1, nO)
     const int* __restrict__ chars,   // (nC,)
-    const int* __restrict__ starts,  // (nW,): where each word begins among the characters
+    const int* __restrict__ starts,  // (nW,): where each word starts among the characters
     const int* __restrict__ lengths, // (nW,)
     int nW, int nO, int window,
     float* __restrict__ Y,           // (nW, nO)
-    int* __restrict__ which)         // (nW, nO): the position that won, from the word's beginning
+    int* __restrict__ which)         // (nW, nO): the position of the maximum within the word
 {
     for (int w = blockIdx.x; w < nW; w += gridDim.x) {
         const int* word = chars + starts[w];
@@ -20,12 +20,12 @@ extern "C" __global__ void max_sums(
             int at = 0;
             for (int p = 0; p < length; ++p) {
                 float sum = 0.0f;
-                for (int place = 0; place < window; ++place) {
-                    const int seen = p + place - window / 2;
+                for (int tap = 0; tap < window; ++tap) {
+                    const int seen = p + tap - window / 2;
                     if (seen >= 0 && seen < length)
-                        sum += T[(word[seen] * window + place) * nO + o];
+                        sum += T[(word[seen] * window + tap) * nO + o];
                 }
-                // The first of equals wins. A sum that is not a number is kept, so that it shows.
+                // The first of equal sums wins. NaN always wins, so that it is not hidden.
                 if (p == 0 || sum > best || (sum != sum && best == best)) {
                     best = sum;
                     at = p;
@@ -52,10 +52,10 @@ extern "C" __global__ void backprop_max_sums(
         for (int o = threadIdx.x; o < nO; o += blockDim.x) {
             const float gradient = dY[w * nO + o];
             const int p = which[w * nO + o];
-            for (int place = 0; place < window; ++place) {
-                const int seen = p + place - window / 2;
+            for (int tap = 0; tap < window; ++tap) {
+                const int seen = p + tap - window / 2;
                 if (seen >= 0 && seen < length)
-                    atomicAdd(&dT[(word[seen] * window + place) * nO + o], gradient);
+                    atomicAdd(&dT[(word[seen] * window + tap) * nO + o], gradient);
             }
         }
     }

@@ -1,7 +1,7 @@
-"""Embed characters and read each word with every convolution."""
+"""Embed the characters of each word and convolve over them."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from thinc.api import Model, uniform_init
 from thinc.types import Floats1d, Floats2d, Ints1d, Ragged
@@ -9,19 +9,22 @@ from thinc.types import Floats1d, Floats2d, Ints1d, Ragged
 from .conv import ConvModel
 from .conv_table import conv_table
 
-EmbedModel = Model[Ragged, Floats2d]
+EmbedModel: TypeAlias = Model[Ragged, Floats2d]
 
 
 def embed_chars(nI: int, nV: int, convolutions: Sequence[ConvModel]) -> EmbedModel:
-    """Look up the characters' vectors and join what several convolutions make of each word.
+    """Look up the vectors of characters and join the maxima of several convolutions over them.
+
+    The result equals that of `chain(conv, pool())` over the vectors of all positions, side by side
+    for each convolution. It is computed from the distinct characters instead: see `conv_table`.
 
     nI (int): Width of a character's vector. Recommended values: 16 to 64.
     nV (int): Rows of the character table.
-    convolutions (Sequence[Model[Ragged, Floats2d]]): Layers of `conv_chars`, whose filters are
-        read. What they would compute position by position is computed here character by character.
+    convolutions (Sequence[Model[Ragged, Ragged]]): Layers that `conv` returned. Only their
+        parameters are used.
     RETURNS (Model[Ragged, Floats2d]): The layer.
 
-    Shapes: rows of the table (nC,) of nW words -> words (nW, sum of nF)
+    Shapes: rows of the table (nC,) of nW words -> words (nW, sum of the convolutions' nO)
     """
     return Model(
         "embed_chars",
@@ -36,30 +39,30 @@ def embed_chars(nI: int, nV: int, convolutions: Sequence[ConvModel]) -> EmbedMod
 def forward(
     model: EmbedModel, Xr: Ragged, is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], Ragged]]:
-    """Convolve the distinct characters, each of them once, and join."""
+    """Run every convolution on the distinct characters and join the results."""
     ops: Any = model.ops
     chars, lengths = cast(Ints1d, Xr.dataXd), Xr.lengths
     E: Any = model.get_param("E")
-    used, places = ops.xp.unique(chars, return_inverse=True)
-    seen = E[used]  # (nV, nI)
+    used, indices = ops.xp.unique(chars, return_inverse=True)
+    vectors = E[used]
     results = []
     for conv in model.layers:
         W, b = cast(Floats2d, conv.get_param("W")), cast(Floats1d, conv.get_param("b"))
-        results.append(conv_table(ops, seen, W, b, places, lengths))
+        results.append(conv_table(ops, vectors, W, b, indices, lengths))
     Y = ops.xp.hstack([Yc for Yc, _ in results])
 
     def backprop(dY: Floats2d) -> Ragged:
-        d_seen = ops.alloc2f(*seen.shape, dtype=dY.dtype)
+        d_vectors = ops.alloc2f(*vectors.shape, dtype=dY.dtype)
         start = 0
         for conv, (Yc, backprop_conv) in zip(model.layers, results):
             end = start + Yc.shape[1]
             dEc, dW, db = backprop_conv(ops.as_contig(dY[:, start:end]))
-            d_seen += dEc
+            d_vectors += dEc
             conv.inc_grad("W", dW)
             conv.inc_grad("b", db)
             start = end
         dE = ops.alloc2f(*E.shape, dtype=E.dtype)
-        dE[used] = d_seen  # each of them once
+        dE[used] = d_vectors  # `used` has each row once
         model.inc_grad("E", dE)
         return Ragged(ops.alloc1i(len(chars)), lengths)
 
@@ -67,7 +70,7 @@ def forward(
 
 
 def init(model: EmbedModel, X: Ragged | None = None, Y: Floats2d | None = None) -> None:
-    """Draw the table, row by row as thinc's HashEmbed does, and the filters."""
+    """Draw the filters, then the table in the same way as thinc's HashEmbed."""
     for conv in model.layers:
         conv.initialize()
     model.set_param("E", uniform_init(model.ops, (model.get_dim("nV"), model.get_dim("nI"))))

@@ -1,7 +1,7 @@
 """Sum the vectors of a word's hashed character n-grams."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from thinc.api import Model, uniform_init
@@ -9,9 +9,9 @@ from thinc.types import Floats2d, Ints1d, Ints2d, Ragged
 
 from ..errors import Errors
 
-NgramModel = Model[Ragged, Floats2d]
+NgramModel: TypeAlias = Model[Ragged, Floats2d]
 
-# Odd numbers of many bits, to multiply and mix 64-bit hashes with: those of SplitMix64 and of FNV.
+# Odd multipliers that mix 64-bit hashes, from FNV (the first) and SplitMix64.
 PRIME = np.uint64(0x100000001B3)
 STEP = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -19,19 +19,20 @@ MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
 def embed_ngrams(nO: int, nV: int, sizes: Sequence[int]) -> NgramModel:
-    """Look up the n-grams of each word, its start and end among them, and the word as a whole.
+    """Embed the character n-grams of each word, with its start and end, and the whole word.
 
-    A table remembers more words than filters can tell apart, and a misspelled word keeps most of
-    its n-grams, where a hash of the whole word keeps nothing. Bojanowski et al., "Enriching Word
-    Vectors with Subword Information" (2017); hashed into a small table as by floret.
+    A table distinguishes more words than convolution filters can. A misspelled word keeps most of
+    its n-grams, while its hash as a whole word has nothing in common with the correct one.
+    Bojanowski et al., "Enriching Word Vectors with Subword Information" (2017), with the n-grams
+    hashed into a small table as in floret.
 
     nO (int): Width of the output and of the table.
     nV (int): Rows of the table. Recommended values: 10000 to 50000.
-    sizes (Sequence[int]): Characters of the n-grams. Recommended values: 3, 4, 5.
+    sizes (Sequence[int]): Characters per n-gram. Recommended values: 3, 4, 5.
     RETURNS (Model[Ragged, Floats2d]): The layer.
     RAISES (ValueError): If a size or the number of rows is below 1.
 
-    Shapes: characters (nC,) of nW words -> words (nW, nO), sums divided by the root of their number
+    Shapes: characters (nC,) of nW words -> words (nW, nO)
     """
     if min(sizes, default=0) < 1 or nV < 1:
         raise ValueError(Errors.E408.format(sizes=list(sizes), rows=nV))
@@ -48,7 +49,7 @@ def embed_ngrams(nO: int, nV: int, sizes: Sequence[int]) -> NgramModel:
 def forward(
     model: NgramModel, Xr: Ragged, is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], Ragged]]:
-    """Gather the rows of each n-gram and add them up, word by word."""
+    """Sum the rows of each word's n-grams, divided by the square root of their number."""
     ops: Any = model.ops
     E: Any = model.get_param("E")
     chars, lengths = cast(Ints1d, Xr.dataXd), Xr.lengths
@@ -72,7 +73,7 @@ def forward(
 
 
 def init(model: NgramModel, X: Ragged | None = None, Y: Floats2d | None = None) -> None:
-    """Draw the table, row by row as thinc's HashEmbed does."""
+    """Draw the table in the same way as thinc's HashEmbed."""
     model.set_param("E", uniform_init(model.ops, (model.get_dim("nV"), model.get_dim("nO"))))
 
 
@@ -84,10 +85,10 @@ def find_ngrams(
     ops (Ops): The backend.
     chars (Ints1d): Characters, int32 (nC,), word after word.
     lengths (Ints1d): Characters per word, int32 (nW,).
-    sizes (Sequence[int]): Characters of the n-grams; a word that is shorter has none of that size.
+    sizes (Sequence[int]): Characters per n-gram. A shorter word has no n-gram of this size.
     nV (int): Rows of the table.
-    RETURNS (Tuple[Ints2d, Ints1d]): Rows of each n-gram, int32 (nG, 2), word after word, of
-        each word first the word itself; n-grams per word, int32 (nW,).
+    RETURNS (Tuple[Ints2d, Ints1d]): Two rows of the table for each n-gram, int32 (nG, 2), word
+        after word, each beginning with the whole word; n-grams per word, int32 (nW,).
     """
     xp: Any = ops.xp
     nC = len(chars)
@@ -95,22 +96,23 @@ def find_ngrams(
     ends: Any = xp.cumsum(lengths)
     starts = ends - lengths
     words = xp.searchsorted(ends, xp.arange(nC), side="right")
-    place = xp.arange(nC) - starts[words]  # within the word
-    # The word itself: a sum of what each character says at its place, of numbers that wrap.
-    summed = _sum_up(xp, _mix(codes * STEP + place.astype("uint64") * MIX_2))
-    ngrams = {}  # by size: keys of those that begin at each character, and whether there is one
+    position = xp.arange(nC) - starts[words]  # within the word
+    # The hash of a whole word: the sum over hashes of (character, position), modulo 2 ** 64.
+    summed = _sum_up(xp, _mix(codes * STEP + position.astype("uint64") * MIX_2))
+    # By size: keys of the n-grams that start at each character, and whether they end in the word.
+    ngrams = {}
     key = xp.zeros(nC, dtype="uint64")
     for n in range(1, max(sizes) + 1):
         reach = max(nC - n + 1, 0)
         key[:reach] ^= codes[nC - reach :]
         key *= PRIME
         if n in sizes:
-            ngrams[n] = key.copy(), place + n <= lengths[words]
-    whole = (summed[ends] - summed[starts])[words], place == 0
+            ngrams[n] = key.copy(), position + n <= lengths[words]
+    whole = (summed[ends] - summed[starts])[words], position == 0
     columns, exist = zip(whole, *[ngrams[n] for n in sizes])
     exist = xp.stack(exist, axis=1)
     keys = _mix(xp.stack(columns, axis=1)[exist])
-    # Two rows for each: n-grams that share one still differ.
+    # Two rows for each n-gram: two n-grams that share one row still differ in the other.
     halves = (keys & np.uint64(0xFFFFFFFF), keys >> np.uint64(32))
     rows = xp.stack([half % np.uint64(nV) for half in halves]).T
     numbers = _sum_up(xp, exist.sum(axis=1))
@@ -118,14 +120,14 @@ def find_ngrams(
 
 
 def _sum_up(xp: Any, values: Any) -> Any:
-    """Sums of the first 0, 1, 2, ... values."""
+    """Return the sums of the first 0, 1, 2, ... values."""
     sums = xp.zeros(len(values) + 1, dtype=values.dtype)
     xp.cumsum(values, out=sums[1:])
     return sums
 
 
 def _mix(keys: Any) -> Any:
-    """Spread every bit of 64-bit numbers over all of them: Steele et al., SplitMix64 (2014)."""
+    """Spread each bit of 64-bit keys over all bits: SplitMix64, Steele et al. (2014)."""
     keys = (keys ^ (keys >> np.uint64(30))) * MIX_1
     keys = (keys ^ (keys >> np.uint64(27))) * MIX_2
     return keys ^ (keys >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""Run a layer once for each distinct word of a batch, and remember the words at prediction."""
+"""Embed each distinct word of a batch once, and keep word vectors between batches."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -10,50 +10,59 @@ from spacy.tokens import Doc
 from thinc.api import Model, get_array_module
 from thinc.types import Floats2d
 
-from ..types import CharBatch, Tok2Vec
-from .read_words import ExtractModel, WordBatch, find_words, read_words
+from ..types import Tok2Vec, WordChars
+from .read_words import DistinctWords, VectorsDropout, WordReader, find_words, spell_words
 
 
 def embed_words(
-    extract: ExtractModel, layer: Model[CharBatch, Floats2d], *, cache_size: int = 20000
+    reader: WordReader,
+    layer: Model[WordChars, Floats2d],
+    *,
+    dropout: VectorsDropout | None = None,
+    cache_size: int = 20000,
 ) -> Tok2Vec:
-    """Embed each distinct word of a batch once, and hand its vector to all of its tokens.
+    """Embed each distinct word of a batch once, and copy its vector to all of its tokens.
 
-    At prediction a cache keeps the vectors between batches, as long as the parameters stay the
-    same to the last bit. It is not used with static vectors, whose table may change unseen.
+    At prediction a cache keeps the vectors between batches, as long as no bit of the parameters
+    changes. It is not used with static vectors, because nothing announces a change of their table.
 
-    extract (Model[List[Doc], CharBatch]): What finds and reads the words.
-    layer (Model[CharBatch, Floats2d]): From words to word vectors.
-    cache_size (int): Words kept at prediction, each nO * 4 bytes; 0 keeps none.
+    reader (Model[List[Doc], WordChars]): Finds and reads the words.
+    layer (Model[WordChars, Floats2d]): Computes the word vectors.
+    dropout (Optional[VectorsDropout]): Hides static vectors in training.
+    cache_size (int): Words kept at prediction, nO * 4 bytes each; 0 keeps none.
     RETURNS (Model[List[Doc], List[Floats2d]]): The layer.
 
     Shapes: nD Docs of nT tokens, nW of them distinct -> nD arrays, together (nT, nO)
     """
     return Model(
         "embed_words",
-        partial(forward, WordCache(cache_size)),
+        partial(forward, WordCache(cache_size), dropout),
         init=init,
         dims={"nO": layer.get_dim("nO")},
-        layers=[extract, layer],
+        layers=[reader, layer],
     )
 
 
 def forward(
-    cache: "WordCache", model: Tok2Vec, docs: Sequence[Doc], is_train: bool
+    cache: "WordCache",
+    dropout: VectorsDropout | None,
+    model: Tok2Vec,
+    docs: Sequence[Doc],
+    is_train: bool,
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
-    """Embed the distinct words, then copy them to their tokens."""
+    """Embed the distinct words, then copy their vectors to the tokens."""
     ops: Any = model.ops
-    extract, layer = model.layers
-    words = find_words(extract, docs, is_train)
+    reader, layer = model.layers
+    words = find_words(reader, docs, dropout if is_train else None)
     nO = model.get_dim("nO")
     if not len(words.keys):
-        dtype = next((p.dtype for p in _parameters(layer)), "float32")
+        dtype = next((p.dtype for p in _list_parameters(layer)), "float32")
         return [ops.alloc2f(0, nO, dtype=dtype) for _ in docs], lambda dYs: []
     rows = ops.asarray1i(words.rows.astype("int32"))
     if is_train:
-        Y, backprop_words = layer(read_words(extract, words), is_train)
+        Y, backprop_words = layer(spell_words(reader, words), is_train)
     else:
-        Y, backprop_words = cache.embed(extract, layer, words), None
+        Y, backprop_words = cache.embed(reader, layer, words), None
 
     def backprop(dYs: list[Floats2d]) -> list[Doc]:
         if backprop_words is None:
@@ -70,25 +79,24 @@ def forward(
 
 def init(model: Tok2Vec, X: list[Doc] | None = None, Y: list[Floats2d] | None = None) -> None:
     """Initialise the layer with the words of the sample."""
-    extract, layer = model.layers
-    sample = read_words(extract, find_words(extract, X)) if X else None
-    layer.initialize(X=sample)
+    reader, layer = model.layers
+    layer.initialize(X=reader.predict(X) if X else None)
 
 
 class WordCache:
     """Word vectors of earlier batches, valid for one state of the parameters.
 
-    Adam writes into parameters and `use_params` swaps them, so nothing announces a change: the
-    cache compares the parameters with its own copy of them, which takes some 0.1 ms a megabyte.
-    It belongs to one closure, is safe to use from several threads, and is left behind by pickle.
+    Adam writes into the parameters and `use_params` swaps them, so nothing announces a change. The
+    cache therefore compares the parameters with a copy of them, which takes about 0.1 ms per MB.
+    Several threads may use it. A pickled or deep-copied layer gets an empty one.
 
-    max_words (int): Words kept; when it is full it starts over, so that it follows the text.
+    max_words (int): Words kept. A full cache is emptied, so that it follows the text.
     """
 
     def __init__(self, max_words: int) -> None:
         self.max_words = max_words
         self._lock = threading.Lock()
-        self._forget([])
+        self._clear([])
 
     def __reduce__(self) -> tuple[type, tuple[int]]:
         return type(self), (self.max_words,)
@@ -97,44 +105,43 @@ class WordCache:
         return len(self._slots)
 
     def embed(
-        self, extract: ExtractModel, layer: Model[CharBatch, Floats2d], words: WordBatch
+        self, reader: WordReader, layer: Model[WordChars, Floats2d], words: DistinctWords
     ) -> Floats2d:
-        """Embed words, running the layer only on those that are not kept yet.
+        """Embed words. The layer runs only on the words that the cache does not have.
 
-        extract (Model[List[Doc], CharBatch]): What reads the words.
-        layer (Model[CharBatch, Floats2d]): From words to word vectors.
-        words (WordBatch): The nW distinct words of a batch.
+        reader (Model[List[Doc], WordChars]): Reads the words.
+        layer (Model[WordChars, Floats2d]): Computes the word vectors.
+        words (DistinctWords): The nW distinct words of a batch.
         RETURNS (Floats2d): Their vectors, (nW, nO).
         """
-        if self.max_words <= 0 or extract.attrs["include_static_vectors"]:
-            return layer.predict(read_words(extract, words))
+        if self.max_words <= 0 or reader.attrs["include_static_vectors"]:
+            return layer.predict(spell_words(reader, words))
         with self._lock:
-            self._check(extract, layer)
+            self._clear_if_outdated(reader, layer)
             xp: Any = layer.ops.xp
             keys = words.keys.tolist()
             slots = np.array([self._slots.get(key, -1) for key in keys], dtype="int32")
             missing = np.flatnonzero(slots < 0)
             if not len(missing):
                 return self._table[xp.asarray(slots)]
-            fresh = layer.predict(read_words(extract, words.select(missing)))
+            computed = layer.predict(spell_words(reader, words.select(missing)))
             if len(missing) == len(keys):
-                Y = fresh
+                Y = computed
             else:
                 Y = self._table[xp.asarray(slots)]
-                Y[xp.asarray(missing)] = fresh
-            self._keep([keys[i] for i in missing.tolist()], fresh)
+                Y[xp.asarray(missing)] = computed
+            self._keep([keys[i] for i in missing.tolist()], computed)
             return Y
 
-    def _check(self, extract: ExtractModel, layer: Model) -> None:
-        parameters = _parameters(layer)
-        settings = repr(extract.attrs)
+    def _clear_if_outdated(self, reader: WordReader, layer: Model) -> None:
+        parameters = _list_parameters(layer)
+        settings = repr(reader.attrs)
         if settings == self._settings and len(parameters) == len(self._parameters):
-            pairs = zip(parameters, self._parameters)
-            if all(_same(p, q) for p, q in pairs):
+            if all(_is_equal(p, q) for p, q in zip(parameters, self._parameters)):
                 return
-        self._forget([p.copy() for p in parameters], settings)
+        self._clear([p.copy() for p in parameters], settings)
 
-    def _forget(self, parameters: list[Any], settings: str = "") -> None:
+    def _clear(self, parameters: list[Any], settings: str = "") -> None:
         self._parameters = parameters
         self._settings = settings
         self._slots: dict[int, int] = {}
@@ -152,11 +159,10 @@ class WordCache:
         self._slots.update(zip(keys, range(used, used + len(keys))))
 
 
-def _same(p: Any, q: Any) -> bool:
+def _is_equal(p: Any, q: Any) -> bool:
     alike = type(p) is type(q) and p.dtype == q.dtype and p.shape == q.shape
     return alike and bool((p == q).all())
 
 
-def _parameters(layer: Model) -> list[Any]:
-    nodes = layer.walk()
-    return [node.get_param(name) for node in nodes for name in node.param_names]
+def _list_parameters(layer: Model) -> list[Any]:
+    return [node.get_param(name) for node in layer.walk() for name in node.param_names]

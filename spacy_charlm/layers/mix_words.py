@@ -1,14 +1,14 @@
 """Mix the characters, the lexical attributes and the static vector of each word."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from thinc.api import Model
 from thinc.types import Floats2d, Ints2d, Ragged
 
-from ..types import CharBatch
+from ..types import WordChars
 
-MixModel = Model[CharBatch, Floats2d]
+MixModel: TypeAlias = Model[WordChars, Floats2d]
 
 
 def mix_words(
@@ -20,15 +20,15 @@ def mix_words(
     *,
     ngrams: Model[Ragged, Floats2d] | None = None,
 ) -> MixModel:
-    """Join what is known of each word and reduce it to the width of the word vectors.
+    """Concatenate the features of each word and reduce them to the width of the word vectors.
 
     nO (int): Width of the word vectors.
-    chars (Model[Ragged, Floats2d]): From the characters of the words.
-    attrs (Sequence[Model[Ints2d, Floats2d]]): From lexical attributes (nW, nA), one each.
-    vectors (Optional[Model[Floats2d, Floats2d]]): From static vectors (nW, nM).
-    mix (Model[Floats2d, Floats2d]): From all of them side by side to the output.
-    ngrams (Optional[Model[Ragged, Floats2d]]): From the characters of the words in lower case.
-    RETURNS (Model[CharBatch, Floats2d]): The layer.
+    chars (Model[Ragged, Floats2d]): Embeds the characters of the words.
+    attrs (Sequence[Model[Ints2d, Floats2d]]): Each embeds one column of the attributes (nW, nA).
+    vectors (Optional[Model[Floats2d, Floats2d]]): Projects the static vectors (nW, nM).
+    mix (Model[Floats2d, Floats2d]): Maps the concatenation to the word vectors.
+    ngrams (Optional[Model[Ragged, Floats2d]]): Embeds the n-grams of the words in lower case.
+    RETURNS (Model[WordChars, Floats2d]): The layer.
 
     Shapes: nW words -> (nW, nO)
     """
@@ -52,41 +52,41 @@ def mix_words(
 
 
 def forward(
-    model: MixModel, batch: CharBatch, is_train: bool
-) -> tuple[Floats2d, Callable[[Floats2d], CharBatch]]:
-    """Run every part on its own piece of the batch, then mix."""
+    model: MixModel, words: WordChars, is_train: bool
+) -> tuple[Floats2d, Callable[[Floats2d], WordChars]]:
+    """Run each layer on its input, then mix the results."""
     xp: Any = model.ops.xp
-    *parts, mix = model.layers
-    results = [part(X, is_train) for part, X in zip(parts, _inputs(model, batch))]
-    Y, backprop_mix = mix(xp.hstack([Yp for Yp, _ in results]), is_train)
+    *layers, mix = model.layers
+    results = [layer(X, is_train) for layer, X in zip(layers, _get_inputs(model, words))]
+    Y, backprop_mix = mix(xp.hstack([Yl for Yl, _ in results]), is_train)
 
-    def backprop(dY: Floats2d) -> CharBatch:
+    def backprop(dY: Floats2d) -> WordChars:
         if not len(dY):
-            return batch  # thinc's HashEmbed cannot go back through an empty batch
+            return words  # the backprop of thinc's HashEmbed fails on an empty batch
         dX = backprop_mix(dY)
         start = 0
-        for Yp, backprop_part in results:
-            end = start + Yp.shape[1]
-            backprop_part(model.ops.as_contig(dX[:, start:end]))
+        for Yl, backprop_layer in results:
+            end = start + Yl.shape[1]
+            backprop_layer(model.ops.as_contig(dX[:, start:end]))
             start = end
-        return batch  # characters and ids have no gradient
+        return words  # characters and ids have no gradient
 
     return Y, backprop
 
 
-def init(model: MixModel, X: CharBatch | None = None, Y: Floats2d | None = None) -> None:
-    """Initialise every part; the width of the static vectors comes from the sample."""
-    *parts, mix = model.layers
-    inputs = _inputs(model, X) if X is not None else [None] * len(parts)
-    for part, Xp in zip(parts, inputs):
-        part.initialize(X=Xp)
+def init(model: MixModel, X: WordChars | None = None, Y: Floats2d | None = None) -> None:
+    """Initialise each layer; the sample determines the width of the static vectors."""
+    *layers, mix = model.layers
+    inputs = _get_inputs(model, X) if X is not None else [None] * len(layers)
+    for layer, Xl in zip(layers, inputs):
+        layer.initialize(X=Xl)
     mix.initialize()
 
 
-def _inputs(model: MixModel, batch: CharBatch) -> list:
-    inputs = [Ragged(batch.chars, batch.char_lengths), *[batch.attrs] * model.attrs["n_attrs"]]
+def _get_inputs(model: MixModel, words: WordChars) -> list:
+    inputs = [Ragged(words.chars, words.char_lengths), *[words.attrs] * model.attrs["n_attrs"]]
     if model.attrs["reads_vectors"]:
-        inputs.append(batch.vectors)
+        inputs.append(words.vectors)
     if model.attrs["reads_ngrams"]:
-        inputs.append(Ragged(batch.lower_chars, batch.char_lengths))
+        inputs.append(Ragged(words.lower_chars, words.char_lengths))
     return inputs

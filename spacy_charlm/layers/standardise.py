@@ -1,4 +1,4 @@
-"""Bring each dimension to mean zero and variance one, as seen over the batches so far."""
+"""Standardise each dimension to mean zero and variance one over the recent batches."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 from thinc.api import Model
 from thinc.types import Floats2d
 
-EPSILON = 1e-6  # keeps a dimension that never varies from dividing by zero
+EPSILON = 1e-6  # avoids a division by zero in a dimension that never varies
 
 
 def standardise(nO: int | None = None, *, memory: int = 100) -> Model[Floats2d, Floats2d]:
-    """Subtract the running mean of each dimension and divide by its running deviation.
+    """Subtract the running mean of each dimension and divide by its running standard deviation.
 
-    The gradient treats both as constants: they follow the training batches by themselves, and
-    each batch is standardised by what was seen before it, so that training and prediction agree.
-    Pooled vectors of a whole text are nearly alike: what tells texts apart is a small part of
-    their length, and a linear layer learns from it far faster once it is set free. After Ioffe,
-    "Batch Renormalization" (2017), without the batch's own statistics.
+    Each batch is standardised with the statistics of the batches before it, so that training and
+    prediction agree; the gradient treats them as constants. Pooled vectors of whole texts are
+    nearly equal, and the small differences between them are what a classifier needs. A linear
+    layer learns them much faster after standardisation. After Ioffe, "Batch Renormalization"
+    (2017), without the statistics of the current batch.
 
     nO (Optional[int]): Width of input and output.
-    memory (int): Batches over which the running statistics reach. Recommended values: 50 to 500.
+    memory (int): Batches that the running statistics average over. Recommended values: 50 to 500.
     RETURNS (Model[Floats2d, Floats2d]): The layer.
 
     Shapes: (nD, nO) -> (nD, nO)
@@ -37,7 +37,7 @@ def standardise(nO: int | None = None, *, memory: int = 100) -> Model[Floats2d, 
 def forward(
     model: Model[Floats2d, Floats2d], X: Floats2d, is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], Floats2d]]:
-    """Standardise, then let the statistics follow the batch."""
+    """Standardise the batch, then update the statistics with it."""
     mean, variance, batches = (model.get_param(name) for name in ("mean", "variance", "batches"))
     xp: Any = model.ops.xp
     deviation = xp.sqrt(variance + EPSILON)
@@ -60,7 +60,7 @@ def forward(
 def init(
     model: Model[Floats2d, Floats2d], X: Floats2d | None = None, Y: Floats2d | None = None
 ) -> None:
-    """Start as the identity."""
+    """Set the parameters so that the layer is the identity."""
     if X is not None:
         model.set_dim("nO", X.shape[1])
         model.set_dim("nI", X.shape[1])

@@ -1,0 +1,118 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from spacy.ml.models.tok2vec import MaxoutWindowEncoder, build_Tok2Vec_model
+from spacy.tokens import Doc
+from spacy.vectors import Vectors
+from spacy.vocab import Vocab
+from thinc.api import fix_random_seed
+
+from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
+from spacy_charlm.types import MaskedDocs
+
+WORDS = ["the", "cat", "saw", "The", "naïve", "encyclopaedia"]
+VOCAB = Vocab(strings=WORDS)
+VOCAB.vectors = Vectors(
+    strings=VOCAB.strings,
+    data=np.random.default_rng(3).normal(size=(len(WORDS), 3)).astype("float32"),
+    keys=[VOCAB.strings[word] for word in WORDS],
+    name="tiny",
+)
+SMALL = {
+    "width": 4,
+    "windows": [3, 5],
+    "filters": [3, 2],
+    "char_width": 3,
+    "char_rows": 40,
+    "attrs": ["NORM", "SHAPE"],
+    "rows": [7, 5],
+    "ngrams": [3, 4],
+    "ngram_rows": 11,
+}
+
+
+def make_doc(*words):
+    return Doc(VOCAB, words=words)
+
+
+DOCS = [
+    make_doc("the", "cat", "saw", "the", "cat"),
+    make_doc(),
+    make_doc("encyclopaedia", "naïve", "The", "unseen"),
+    make_doc("😀"),
+]
+
+
+def test_char_cnn_masked_docs_travel_through_tok2vec():
+    embed = build_char_cnn_v1(**SMALL, include_static_vectors=True)
+    model = build_Tok2Vec_model(embed, MaxoutWindowEncoder(4, 1, 3, 1)).initialize(X=DOCS)
+    docs = [make_doc("the", "cat", "saw"), make_doc(), make_doc("cat")]
+    hidden, source = np.array([False, True, False, False]), np.array([0, 1, 2, 2])
+    masked = model.predict(MaskedDocs(docs, hidden, source))
+    assert [len(Y) for Y in masked] == [3, 0, 1]
+    other = [make_doc("the", "dog", "saw"), make_doc(), make_doc("cat")]
+    for Y, Yo in zip(masked, model.predict(MaskedDocs(other, hidden, source))):
+        assert_array_equal(Y, Yo)  # the hidden word plays no part
+    assert not np.array_equal(masked[0], model.predict(docs)[0])
+    assert_allclose(masked[2], model.predict([make_doc("saw")])[0], atol=1e-6)
+
+
+def test_char_cnn_dropout_belongs_to_the_config_and_not_to_the_weights():
+    docs = [make_doc("the")]
+    without = build_char_cnn_v1(**SMALL, include_static_vectors=True).initialize(X=docs)
+    model = build_char_cnn_v1(**SMALL, include_static_vectors=True, vectors_dropout=1.0)
+    model.initialize(X=docs).from_bytes(without.to_bytes())
+    assert not np.array_equal(model.begin_update(docs)[0][0], model.predict(docs)[0])
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_char_cnn_copies_draw_the_same_dropout(clone):
+    model = build_char_cnn_v1(**SMALL, include_static_vectors=True, vectors_dropout=0.5)
+    model.initialize(X=DOCS)
+    model.begin_update(DOCS)
+    copied = clone(model)
+    for _ in range(3):
+        expected = np.concatenate(model.begin_update(DOCS)[0])
+        assert_array_equal(np.concatenate(copied.begin_update(DOCS)[0]), expected)
+
+
+def test_char_cnn_two_runs_with_one_seed_are_equal():
+    def run(seed):
+        fix_random_seed(0)
+        model = build_char_cnn_v1(
+            **SMALL, include_static_vectors=True, vectors_dropout=0.5, seed=seed
+        ).initialize(X=DOCS)
+        return [np.concatenate(model.begin_update(DOCS)[0]) for _ in range(3)]
+
+    assert_array_equal(run(1), run(1))
+    assert not np.array_equal(run(1), run(2))
+
+
+WRONG = [
+    ({"windows": [2, 3]}, "E406.*found 2"),
+    ({"windows": [3]}, "E407.*1 values in `windows` and 2 in `filters`"),
+    ({"windows": [], "filters": []}, "E407"),
+    ({"rows": [5]}, "E407.*2 values in `attrs` and 1 in `rows`"),
+    ({"attrs": ["NORM", "NONE"]}, "E401.*'NONE'"),
+    ({"normalise": "nfd"}, "E402.*'nfd'"),
+    ({"max_chars": 1}, "E403.*max_chars = 1"),
+    ({"char_rows": 4}, "E403.*char_rows = 4"),
+    ({"vectors_dropout": 1.1}, "E404.*1.1"),
+    ({"ngrams": [3, 0]}, r"E408.*\[3, 0\]"),
+    ({"ngrams": [3], "ngram_rows": 0}, "E408.*ngram_rows = 0"),
+]
+
+
+@pytest.mark.parametrize("settings, match", WRONG)
+def test_char_cnn_names_the_wrong_setting(settings, match):
+    with pytest.raises(ValueError, match=match):
+        build_char_cnn_v1(**{**SMALL, **settings})
+
+
+def test_char_cnn_without_the_vectors_that_it_should_read():
+    model = build_char_cnn_v1(**SMALL, include_static_vectors=True)
+    with pytest.raises(ValueError, match="E405"):
+        model.initialize(X=[Doc(Vocab(), words=["a"])])
