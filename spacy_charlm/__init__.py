@@ -1,1 +1,18 @@
-"""Character-level pretraining for spaCy: read words as characters, learn by predicting vectors."""
+"""Character-level pretraining for spaCy. The functions of `spacy_charlm.api` are available here."""
+
+from typing import Any
+
+__all__ = ["add_typos", "embed", "load", "nearest_words", "pretrain", "probe"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: spaCy imports this package at the start of each of its commands.
+    if name in __all__:
+        from . import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

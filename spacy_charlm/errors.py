@@ -65,12 +65,12 @@ class Errors(metaclass=_WithCodes):
 
     # E2xx: targets (targets/)
     E201 = (
-        "StaticVectors without a path expected vectors in the pipeline's vocab, found {found}. Set "
-        "'path' in the target's block, or 'initialize.vectors' in the config."
+        "Expected vectors in the pipeline's vocab for StaticVectors without a path, but found "
+        "{found}. Set 'path' in the target's block, or 'initialize.vectors' in the config."
     )
     E202 = (
-        "Expected a file or folder of vectors at '{path}', but found nothing there. Check the "
-        "path: in a config that of the target, or 'vectors' of the component."
+        "Expected a file or folder of vectors at '{path}', but found nothing. Check `path` of the "
+        "target, or `vectors` of the component."
     )
     E203 = (
         "Expected spaCy vectors in the folder '{path}' (a file 'vectors' in it, in 'vocab' or in "
@@ -78,29 +78,30 @@ class Errors(metaclass=_WithCodes):
         "FOLDER"
     )
     E204 = (
-        "{where}: expected {expected}, found {found}. The width comes from the header or, without "
-        "one, from the first line; complete or remove the line."
+        "Expected {expected} at {where}, but found {found}. The width comes from the header or, "
+        "without one, from the first line. Complete or remove the line."
     )
     E205 = (
-        "{where}: expected a word and {expected} numbers, found {found}. The width comes from the "
-        "header or, without one, from the first line; all vectors of a file have one width."
+        "Expected a word and {expected} numbers at {where}, but found {found}. The width comes "
+        "from the header or, without one, from the first line; all vectors of a file have one "
+        "width."
     )
-    E206 = "{where}: expected a decimal number, found {found}. Correct or remove the line."
+    E206 = "Expected a decimal number at {where}, but found {found}. Correct or remove the line."
     E207 = (
-        "{where}: expected finite numbers, found nan or infinity in the vector of {word!r}. "
+        "Expected finite numbers at {where}, but found nan or infinity in the vector of {word!r}. "
         "Correct or remove the vector."
     )
     E208 = (
-        "{where}: expected vectors as UTF-8 text, found the word {found!r}. Convert the file to "
-        "UTF-8; unpack archives, and save word2vec .bin files as text."
+        "Expected vectors as UTF-8 text at {where}, but found the word {found!r}. Convert the file "
+        "to UTF-8, unpack archives, and save word2vec .bin files as text."
     )
     E209 = (
         "Expected lines of a word and its numbers in '{path}', but found no vector. Check that the "
         "file was written to the end."
     )
     E210 = (
-        "The first line of '{path}' promises {expected} vectors, found {found}. The file may be "
-        "cut short; otherwise correct its first line."
+        "Expected {expected} vectors in '{path}', as its first line says, but found {found}. The "
+        "file may be cut off; otherwise correct its first line."
     )
     E211 = (
         "Expected a whole gzip file at '{path}', but found damage after line {line}: {error}. Copy "
@@ -118,49 +119,49 @@ class Errors(metaclass=_WithCodes):
     E214 = (
         "Expected words of the corpus among the target vectors '{name}', but found none in the "
         "first {tokens} words. The vectors have {table}; the corpus has {text}. Check that "
-        "language, upper and lower case and tokenisation agree."
+        "language, case and tokenization agree."
     )
     E215 = (
-        "StaticVectors expected 'open(vocab)' before its first use. The objective calls it; call "
-        "it yourself where the target is used alone."
+        "Expected `open(vocab)` to be called before the first use of a target. The objective calls "
+        "it; call it yourself if you use the target alone."
     )
     E216 = (
-        "Expected the offsets of NgramVectors to be different whole numbers, at least one, such as "
-        "[-1, 0, 1], but found {found}."
+        "Expected at least one offset of NgramVectors, all of them different whole numbers, such "
+        "as [-1, 0, 1], but found {found}."
     )
     E217 = (
-        "HeadVectors expected `parser` to be a pipeline that sets heads, found at '{path}': "
+        "Expected `parser` of HeadVectors to be a pipeline that sets heads, but found at '{path}': "
         "{found}. Give the name or folder of a pipeline with a parser, such as en_core_web_sm "
-        "(python -m spacy download en_core_web_sm), or null where all texts have heads"
+        "(python -m spacy download en_core_web_sm), or null if all texts have heads."
     )
     E218 = (
-        "HeadVectors expected texts with heads, found none in the text that begins {text!r}. "
-        "Pretrain on a .spacy file with a parse, or set `parser` to a pipeline with a parser, such "
-        "as en_core_web_sm."
+        "Expected texts with heads for HeadVectors, but found none in the text that begins "
+        "{text!r}. Pretrain on a .spacy file with a parse, or set `parser` to a pipeline with a "
+        "parser, such as en_core_web_sm."
     )
     E219 = (
-        "DocVectors expected a target with one vector per token, such as "
-        "spacy-charlm.StaticVectors.v1, found one with {found}."
+        "Expected a target of DocVectors with one vector per token, such as "
+        "spacy-charlm.StaticVectors.v1, but found one with {found}."
     )
     E220 = (
         "Expected words that occur {min_count} times or more in the corpus of WordIds, but found "
         "none among {found} words. Lower `min_count`, or give more text."
     )
     E230 = (
-        "Expected an encoder '{model}' with weights and a tokenizer, but found: {found}. Without a "
-        "connection to the hub give the folder of a model that is on this machine."
+        "Expected an encoder '{model}' with weights and a tokenizer, but found: {found}. Without "
+        "access to the hub, give the folder of a model on this machine."
     )
     E231 = (
-        "Expected '{model}' to have a fast tokenizer, which tells where its pieces stand in the "
-        "text, but found none. Take a model with a tokenizer.json."
+        "Expected '{model}' to have a fast tokenizer, which gives the offsets of its pieces, but "
+        "found none. Use a model with a tokenizer.json."
     )
     E232 = (
         'Expected `layer` to be "pieces", "last", a number from 0 to {depth} or a list of such '
         "numbers, but found {layer!r}."
     )
     E233 = (
-        "Expected the facts of a cache in '{path}', but found a damaged file ({found}). Remove the "
-        "folder: it is filled anew."
+        "Expected the description of a cache in '{path}', but found a damaged file ({found}). "
+        "Remove the folder; it will be filled again."
     )
     E234 = (
         "Expected the cache '{path}' to have the vectors that the config asks for, but found "
@@ -173,18 +174,21 @@ class Errors(metaclass=_WithCodes):
     )
     E237 = (
         "Expected word pieces of '{model}' in a text with words, but found none in the text that "
-        'begins {text!r}. Remove it, or set on_misaligned = "skip"'
+        'begins {text!r}. Remove the text, or set on_misaligned = "skip".'
     )
     E238 = (
-        "Expected the text that begins {text!r} in the cache '{path}', but found it not there, and "
+        "Expected the text that begins {text!r} in the cache '{path}', but did not find it, and "
         "{needed}. Fill the cache with: python -m spacy charlm vectors cache CONFIG"
     )
-    W201 = "{path}: {duplicates} lines repeat a word; the first vector of each is kept."
-    W230 = "'{path}' is damaged: the texts in question are encoded anew, which needs the model."
-    W231 = "The cache '{path}' has reached {size:.1f} GB: nothing more is added."
+    W201 = (
+        "Found {duplicates} lines in '{path}' that repeat a word. The first vector of each word is "
+        "kept."
+    )
+    W230 = "Found damage in '{path}'. The affected texts are encoded again, which needs the model."
+    W231 = "The cache '{path}' has reached its limit of {size:.1f} GB. No more texts are added."
     W232 = (
-        "No word piece of '{model}' in the text that begins {text!r}: it has no targets. Others "
-        "like it are skipped without a word."
+        "Found no word piece of '{model}' in the text that begins {text!r}, so it has no targets. "
+        "Further texts like it are skipped silently."
     )
 
     # E3xx: objectives, losses and maskings (objectives/)
@@ -198,15 +202,15 @@ class Errors(metaclass=_WithCodes):
         "as much as hidden ones."
     )
     E304 = (
-        "Expected `{name}` of the objective to be a block of its own with an @misc name, but found "
-        "{found!r}. Write for example: [pretraining.objective.{name}] and below it the line @misc "
-        "= ..."
+        "Expected `{name}` of the objective to be a block of its own with a registered name, but "
+        "found {found!r}. Write for example [pretraining.objective.{name}], and below it a line "
+        "such as @misc = ..."
     )
     E305 = (
         "Expected finite numbers, but found {what} in batch {batch} ({n_docs} texts, the first of "
-        "which begins {text!r}). The weights are those of the batch before and are saved. Lower "
-        "the learning rate, clip gradients (grad_clip = 1.0), or look for odd values in the target "
-        "vectors."
+        "which begins {text!r}). The weights are still those of the previous batch, and are saved. "
+        "Lower the learning rate, clip gradients (grad_clip = 1.0), or look for unusual values in "
+        "the target vectors."
     )
     E306 = (
         "Expected `{name}` of the objective to have the blocks `target`, `loss` and `head` and, "
@@ -250,9 +254,9 @@ class Errors(metaclass=_WithCodes):
     )
     E404 = "Expected `vectors_dropout` to be a share between 0 and 1, but found {found}."
     E405 = (
-        "The character CNN should read static vectors (include_static_vectors = true), but the "
-        "vocab has none. Set `vectors` in [initialize] to a folder with vectors, or set "
-        "include_static_vectors = false."
+        "Expected static vectors in the vocab, because the character CNN has "
+        "include_static_vectors = true, but found none. Set `vectors` in [initialize] to a folder "
+        "with vectors, or set include_static_vectors = false."
     )
     E406 = (
         "Expected the `window` of a character convolution to be an odd number of characters, but "
@@ -376,7 +380,7 @@ class Errors(metaclass=_WithCodes):
 
     # E6xx: commands, evaluation and optional packages (cli/, evaluation/, report/, runs/)
     E601 = (
-        "{what} needs the package '{package}', which is not installed. Install it with: python -m "
+        "Expected the package '{package}', which this needs: {what}. Install it with: python -m "
         "pip install 'spacy-charlm[{extra}]'"
     )
     E610 = (
@@ -460,7 +464,7 @@ class Errors(metaclass=_WithCodes):
         "train`, or the name of an installed package."
     )
     E670 = (
-        "Expected of {where} in '{path}' one of these names: {expected}, but found '{found}'. "
+        "Expected one of these names in {where} of '{path}': {expected}, but found '{found}'. "
         "Correct the name."
     )
     E671 = (
@@ -469,13 +473,13 @@ class Errors(metaclass=_WithCodes):
     )
     E672 = (
         "Expected an existing config for the row '{row}' of '{path}', but found: {found}. Set "
-        "`config` in the row or in its group; a relative path begins at the current folder."
+        "`config` in the row or in its group; relative paths start at the current folder."
     )
     E673 = "Expected `command` of a group of rows to be one of: {expected}, but found '{found}'."
     E680 = "Expected --parts to be among {expected}, but found {found}. Separate several by commas."
     E681 = (
-        "Expected the marks {expected} in '{path}', but found none. Add them at the place of the "
-        "table."
+        "Expected the marks {expected} in '{path}', but found none. Add them where the table "
+        "should be."
     )
     W640 = (
         "Found a graphics card ({card}) but no CuPy, so everything runs on the CPU. To use the "
@@ -560,9 +564,9 @@ class Errors(metaclass=_WithCodes):
         "of which is row {row}. Leave these rows out."
     )
     E722 = (
-        "Expected vectors of width {expected}, as those of the table, but found width {found}. "
-        "Take the table that the weights were pretrained on; predictions of several vectors side "
-        "by side, such as those of NgramVectors, have none."
+        "Expected vectors of width {expected}, that of the table, but found width {found}. Use the "
+        "table that the weights were pretrained on. Targets of several vectors per token, such as "
+        "NgramVectors, have no such table."
     )
     E723 = "Expected at least 1 neighbour to look for, but found {found}."
     E724 = (
@@ -578,8 +582,8 @@ class Errors(metaclass=_WithCodes):
         "scripts/train_vectors.py trains some."
     )
     E727 = (
-        "Expected words, one a line, that the model's tokenizer knows pieces of, but found none "
-        "among {n} lines."
+        "Expected words, one per line, that the model's tokenizer can split into known pieces, but "
+        "found none in {n} lines."
     )
     E728 = (
         "Expected an index of neighbours in '{path}', but found: {found}. Save the pipeline again "
@@ -594,37 +598,37 @@ class Errors(metaclass=_WithCodes):
         "words are held out, or n_fit is {n_fit}. Hold out fewer words, or increase n_fit."
     )
     E740 = (
-        "Expected of charlm_lmao a weight above 0, and `every` and `words` of at least 1, but "
+        "Expected charlm_lmao to have a weight above 0, and `every` and `words` of at least 1, but "
         "found weight = {weight}, every = {every}, words = {words}."
     )
     E741 = (
-        "Expected charlm_lmao to have something to read, but found no corpus and training_docs = "
+        "Expected charlm_lmao to have texts to learn from, but found no corpus and training_docs = "
         "false. Set training_docs = true, or write [components.charlm_lmao.corpus] with @readers = "
         '"spacy-charlm.TextCorpus.v1".'
     )
     E742 = (
         "Expected the component '{component}' before {name} in the pipeline, but found {names}. "
-        "Name the component with the tok2vec, and put {name} behind it."
+        "Give the name of the component with the tok2vec, and place {name} after it."
     )
     E743 = (
         "Expected a layer '{layer}' in the component '{component}', but found {refs}. For a "
-        'tok2vec component the layer is "", for one with a tok2vec of its own "tok2vec".'
+        'tok2vec component the layer is ""; for a component with its own tok2vec it is "tok2vec".'
     )
     E744 = (
-        "Expected '{component}' to have a tok2vec of its own, but found a listener. Name the "
-        "tok2vec component to which it listens."
+        "Expected '{component}' to have a tok2vec of its own, but found a listener. Give the name "
+        "of the tok2vec component that it listens to."
     )
     E745 = (
         "Expected charlm_lmfao to have the head of a pretraining and the table that it predicts, "
-        "but found head = {head}, vectors = {vectors}. Write [initialize.components.charlm_lmfao], "
-        'head = "pretrain/head-last.bin" (of `charlm pretrain`) and vectors = "vectors.txt".'
+        "but found head = {head}, vectors = {vectors}. In [initialize.components.charlm_lmfao] set "
+        'head = "pretrain/head-last.bin" (from `charlm pretrain`) and vectors = "vectors.txt".'
     )
     E746 = (
         "Expected [MASK] in the text, but found none in {text!r}. Write for example: The film was "
         "[MASK]."
     )
     E747 = (
-        "Expected of charlm_lmfao either csls or approximate, but found both. The correction for "
+        "Expected either csls or approximate for charlm_lmfao, but found both. The correction for "
         "hubs needs the exact search: set approximate = false."
     )
     E748 = (
@@ -633,20 +637,20 @@ class Errors(metaclass=_WithCodes):
     )
     E749 = (
         "Expected the component '{component}' to have a tok2vec, but found one without a model. "
-        "Name the component with the tok2vec."
+        "Give the name of the component with the tok2vec."
     )
     E750 = (
-        "Expected words in the corpus of {name}, but a whole pass through it gave none. Check the "
+        "Expected words in the corpus of {name}, but a whole pass over it yielded none. Check the "
         "path in [components.{name}.corpus]."
     )
     E752 = (
-        "Expected Docs of the pipeline that {name} was made for, but found those of another: it "
-        "was taken over by `source`, and would use the other pipeline's tok2vec. Save the pipeline "
-        "and load it."
+        "Expected Docs of the pipeline that {name} was created for, but found those of another "
+        "one. A component that was copied by `source` would use the other pipeline's tok2vec. Save "
+        "the pipeline and load it."
     )
     E753 = (
-        "Expected a tok2vec of width {expected}, as that which the head was pretrained with, but "
-        "found one of width {found}. Give the head that was saved beside the weights."
+        "Expected a tok2vec of width {expected}, that of the head's pretraining, but found width "
+        "{found}. Use the head that was saved with the weights."
     )
     E754 = "Expected the index_dtype of charlm_lmfao to be {expected}, but found '{found}'."
     W700 = (
@@ -654,6 +658,6 @@ class Errors(metaclass=_WithCodes):
         "their ends."
     )
     W750 = (
-        "{name} does nothing: '{component}', whose tok2vec it teaches, is frozen. Take it out of "
-        "frozen_components, or {name} out of the pipeline."
+        "{name} has no effect, because '{component}', whose tok2vec it trains, is frozen. Remove "
+        "it from frozen_components, or remove {name} from the pipeline."
     )

@@ -75,7 +75,11 @@ def make_nlp(table, *, shared=True, embed=CHAR_CNN, lmao=True, **settings):
         target = {"@misc": "spacy-charlm.StaticVectors.v1", "path": str(table / "table.txt")}
         nlp.add_pipe(
             "charlm_lmao",
-            config={"objective": {"head": {"hidden_size": 6}, "target": target}, **where, **settings},
+            config={
+                "objective": {"head": {"hidden_size": 6}, "target": target},
+                **where,
+                **settings,
+            },
         )
     examples = make_examples(nlp)
     optimizer = nlp.initialize(lambda: examples)
@@ -287,7 +291,9 @@ def test_charlm_lmao_beside_other_components(table, factory, shared):
     nlp.add_pipe(factory, config={"model": model, **more})
     where = {} if shared else {"component": factory, "layer": "tok2vec"}
     target = {"@misc": "spacy-charlm.StaticVectors.v1", "path": str(table / "table.txt")}
-    nlp.add_pipe("charlm_lmao", config={"objective": {"head": {"hidden_size": 6}, "target": target}, **where})
+    nlp.add_pipe(
+        "charlm_lmao", config={"objective": {"head": {"hidden_size": 6}, "target": target}, **where}
+    )
     examples = []
     for text, label in TEXTS:
         doc = nlp.make_doc(text)

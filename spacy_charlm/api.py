@@ -1,0 +1,231 @@
+"""The public Python API: what a notebook needs, one function per task.
+
+Everything is imported when it is called, so that `import spacy_charlm` costs nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+if TYPE_CHECKING:
+    import numpy as np
+    from spacy.language import Language
+    from thinc.api import Config
+
+    from .training.pretrain import Outcome
+    from .types import Score
+
+
+def pretrain(
+    config: "Config | Path | str",
+    output: Path | str,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    init: Path | str | None = None,
+    prefetch: int = 0,
+    workers: int = 1,
+) -> "Outcome":
+    """Pretrain a tok2vec on raw text, as `charlm pretrain` does.
+
+    Example:
+        import spacy_charlm
+        spacy_charlm.pretrain(
+            "configs/pretrain/cosine.cfg",
+            "pretrain",
+            overrides={"paths.raw_text": "text.jsonl", "paths.target_vectors": "vectors.txt"},
+        )
+
+    config (Config | Path | str): A pretraining config, or its path.
+    output (Path | str): Folder for model-best.bin, model-last.bin, log.jsonl and checkpoints.
+    overrides (Optional[Mapping[str, Any]]): Values by dotted name, such as "paths.raw_text".
+    resume (bool): Whether to continue from the newest checkpoint in `output`.
+    init (Optional[Path | str]): Weights to start from.
+    prefetch (int): Number of processes that tokenize ahead.
+    workers (int): Number of processes that share each update. More than one needs the extra `ray`.
+    RETURNS (Outcome): Updates, words, the best score, and whether it was stopped early.
+    RAISES (ValueError): If config, texts or checkpoint do not fit.
+    """
+    from .training.crew import Crew
+    from .training.pretrain import pretrain as run
+    from .training.worker import Trainer, Worker
+
+    filled = _read_config(config, overrides, interpolate=False)
+    start = None if init is None else Path(init)
+    if workers > 1:
+        trainer: Trainer = Crew(filled, start, n_workers=workers, prefetch=prefetch)
+    else:
+        trainer = Worker(filled, start, prefetch=prefetch)
+    try:
+        return run(trainer, Path(output), resume=resume)
+    finally:
+        trainer.close()
+
+
+def load(weights: Path | str, lang: str = "en") -> "Language":
+    """Load a pretrained tok2vec into a blank pipeline.
+
+    The weights say how the tok2vec is built, so no config is needed.
+
+    Example:
+        import spacy_charlm
+        nlp = spacy_charlm.load("pretrain/model-last.bin")
+        nlp("A wonderfull film.").tensor.shape
+
+    weights (Path | str): What `spacy pretrain` or `charlm pretrain` wrote.
+    lang (str): Language of the pipeline.
+    RETURNS (Language): A pipeline with the component `tok2vec`.
+    RAISES (ValueError): If the file is damaged or does not say enough to build the tok2vec.
+    """
+    from .evaluation.inspect_weights import load_pretrained
+
+    return load_pretrained(Path(weights), lang)
+
+
+@overload
+def embed(
+    texts: Sequence[str], model: "Language | Path | str", level: Literal["text"] = "text"
+) -> "np.ndarray": ...
+
+
+@overload
+def embed(
+    texts: Sequence[str], model: "Language | Path | str", level: Literal["token"]
+) -> "list[np.ndarray]": ...
+
+
+def embed(
+    texts: Sequence[str], model: "Language | Path | str", level: Literal["text", "token"] = "text"
+) -> Any:
+    """Compute vectors of texts, or of their tokens in context.
+
+    Example:
+        import spacy_charlm
+        X = spacy_charlm.embed(["A fine film.", "Dull."], "pretrain/model-last.bin")  # (2, 96)
+
+    texts (Sequence[str]): The texts.
+    model (Language | Path | str): A pipeline, its name or folder, or a file of weights.
+    level (str): "text" for the mean over each text, "token" for one vector per token.
+    RETURNS (ndarray | List[ndarray]): float32 (nD, nO); or for each text (nT, nO).
+    RAISES (ValueError): If the model has no tok2vec.
+    """
+    import spacy
+
+    from .evaluation.text_vectors import embed_texts, embed_tokens
+
+    if isinstance(model, str | Path):
+        is_file = Path(model).is_file()
+        model = load(model) if is_file else spacy.load(model)
+    return embed_texts(model, texts) if level == "text" else embed_tokens(model, texts)
+
+
+def nearest_words(
+    words: Sequence[str],
+    weights: Path | str,
+    vectors: Path | str,
+    *,
+    k: int = 5,
+    lang: str = "en",
+) -> dict[str, list[tuple[str, float]]]:
+    """Find the words of a table that are nearest to any words, also misspelled or unseen ones.
+
+    Example:
+        import spacy_charlm
+        spacy_charlm.nearest_words(["wonderfull"], "pretrain/model-last.bin", "vectors.txt")
+
+    words (Sequence[str]): The words.
+    weights (Path | str): Weights of a pretrained tok2vec.
+    vectors (Path | str): GloVe or word2vec text, or a folder of spaCy vectors: the candidates.
+    k (int): Number of neighbours of each word.
+    lang (str): Language of the words.
+    RETURNS (Dict[str, List[Tuple[str, float]]]): For each word its neighbours with their cosines,
+        the nearest first.
+    """
+    from .evaluation.word_neighbours import WordNeighbours
+
+    table = WordNeighbours(Path(weights), Path(vectors), lang=lang)
+    return dict(zip(words, table.find(list(words), k)))
+
+
+def add_typos(
+    text: str,
+    rate: float = 0.2,
+    *,
+    kinds: Sequence[str] | None = None,
+    misspellings: Path | str | None = None,
+    lang: str = "en",
+    seed: int = 0,
+) -> str:
+    """Add typos to a text.
+
+    Example:
+        import spacy_charlm
+        spacy_charlm.add_typos("The plot is thin, but the actors are wonderful.", rate=0.3)
+
+    text (str): The text.
+    rate (float): Share of the words that get a typo.
+    kinds (Optional[Sequence[str]]): Kinds of typos, see `spacy-charlm.Typos.v1`; None for
+        neighbouring keys, swaps, dropped, inserted and repeated characters.
+    misspellings (Optional[Path | str]): File of real misspellings, for the kind "natural".
+    lang (str): Language of the text, whose rules split it into words.
+    seed (int): Seed of the generator.
+    RETURNS (str): The text with typos. Nothing else changes.
+    """
+    import numpy as np
+    import spacy
+
+    from .noise.typos import Typos
+
+    path = None if misspellings is None else Path(misspellings)
+    typos = Typos(rate, None if kinds is None else list(kinds), misspellings=path)
+    doc = spacy.blank(lang).make_doc(text)
+    words = [token.text for token in doc]
+    spaces = [bool(token.whitespace_) for token in doc]
+    edited, edited_spaces = typos.edit(words, spaces, np.random.default_rng(seed))
+    return "".join(word + " " * space for word, space in zip(edited, edited_spaces))
+
+
+def probe(
+    config: "Config | Path | str",
+    weights: Path | str | None,
+    train: Path | str,
+    dev: Path | str | None = None,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> "list[Score]":
+    """Score a logistic regression on the frozen vectors of a tok2vec, as `charlm probe` does.
+
+    Example:
+        import spacy_charlm
+        spacy_charlm.probe(
+            "configs/pretrain/cosine.cfg", "pretrain/model-last.bin", "labelled.jsonl", n_dev=1000
+        )
+
+    config (Config | Path | str): Config with the tok2vec, or its path.
+    weights (Optional[Path | str]): Weights of the tok2vec; None for random weights only.
+    train (Path | str): Labelled texts, .jsonl or .spacy.
+    dev (Optional[Path | str]): Labelled texts to score on; or set `n_dev`.
+    overrides (Optional[Mapping[str, Any]]): Values by dotted name, such as "paths.target_vectors".
+    **settings (Any): `n_dev`, `task`, `n_labels`, `draws`, `seed`, `limit_dev`, `component`,
+        `layer`, as in the command.
+    RETURNS (List[Score]): The scores.
+    """
+    from .evaluation.probe import probe as run
+
+    filled = _read_config(config, overrides, interpolate=True)
+    weights_path = None if weights is None else Path(weights)
+    dev_path = None if dev is None else Path(dev)
+    return run(filled, weights_path, Path(train), dev_path, **settings)
+
+
+def _read_config(
+    config: "Config | Path | str", overrides: Mapping[str, Any] | None, *, interpolate: bool
+) -> "Config":
+    from spacy.util import load_config
+    from thinc.api import Config
+
+    given = dict(overrides or {})
+    if isinstance(config, Config):
+        return Config().from_str(config.to_str(), interpolate=interpolate, overrides=given)
+    return load_config(Path(config), overrides=given, interpolate=interpolate)
