@@ -1,18 +1,14 @@
 """Vectors of texts, tokens and words from a frozen tok2vec or from a target."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from spacy.language import Language
-from spacy.pipeline.tok2vec import Tok2Vec as Tok2VecComponent
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
-from thinc.api import Model
 
-from ..errors import Errors
-from ..pipeline.find_tok2vec import find_tok2vec
+from ..pipeline.find_tok2vec import get_tok2vec
 from ..text.split_texts import split_text
 from ..training.progress import ProgressBar
 from ..types import Target, Tok2Vec
@@ -76,22 +72,6 @@ def embed_words(nlp: Language, words: Sequence[str], tok2vec: Tok2Vec | None = N
     RAISES (ValueError): If the pipeline has no tok2vec.
     """
     return read_words_alone(tok2vec or get_tok2vec(nlp), nlp.vocab)(words)
-
-
-def get_tok2vec(nlp: Language) -> Tok2Vec:
-    """Find the first tok2vec of a pipeline: a tok2vec component, or one within a component.
-
-    nlp (Language): The pipeline.
-    RETURNS (Model[List[Doc], List[Floats2d]]): The layer.
-    RAISES (ValueError): If no component has one.
-    """
-    for name, component in nlp.pipeline:
-        model: Any = getattr(component, "model", None)
-        layer = "tok2vec" if isinstance(model, Model) and model.has_ref("tok2vec") else ""
-        if layer or isinstance(component, Tok2VecComponent):
-            with suppress(ValueError):  # a listener reads what another component computes
-                return find_tok2vec(nlp, "", name, layer)
-    raise ValueError(Errors.E620.format(names=nlp.pipe_names))
 
 
 def read_words_alone(tok2vec: Tok2Vec, vocab: Vocab) -> Callable[[Sequence[str]], np.ndarray]:

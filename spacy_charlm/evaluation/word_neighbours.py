@@ -11,11 +11,12 @@ from ..decoding.neighbours import Neighbours, best_words
 from ..decoding.word_table import Scored
 from ..errors import Errors
 from ..noise.typos import read_misspellings
+from ..pipeline.find_tok2vec import get_tok2vec
 from ..targets.read_vectors import read_table, read_vectors_folder
 from ..types import Score
 from .inspect_weights import load_pretrained
 from .rank_scores import WordEmbedder, pair_misspellings, score_words
-from .text_vectors import get_tok2vec, read_words_alone
+from .text_vectors import read_words_alone
 
 MISSPELLED, HELD_OUT = "misspelled words", "held-out words"
 RIDGE = 1e-3  # of the mean square of the inputs: enough to invert, too little to matter

@@ -1,8 +1,10 @@
-"""The tok2vec of another component."""
+"""Find the tok2vec of a pipeline, of one of its components, or of a config."""
 
+from contextlib import suppress
 from typing import Any
 
 from spacy.language import Language
+from spacy.pipeline.tok2vec import Tok2Vec as Tok2VecComponent
 from spacy.util import load_model_from_config, registry
 from thinc.api import Config, Model
 
@@ -10,11 +12,76 @@ from ..errors import Errors
 from ..targets.static_vectors import StaticVectors
 from ..types import Target, Tok2Vec
 
+LISTENER = "tok2vec-listener"
+
+
+def get_layer(nlp: Language, component: str, layer: str = "") -> Model | None:
+    """Get the model of a component, or a layer of it.
+
+    nlp (Language): The pipeline.
+    component (str): Name of the component; it may be disabled.
+    layer (str): Name of the layer; "" for the whole model.
+    RETURNS (Optional[Model]): None if there is no such component, model or layer.
+    """
+    if component not in nlp.component_names:
+        return None
+    model = getattr(nlp.get_pipe(component), "model", None)
+    if not isinstance(model, Model) or not layer:
+        return model if isinstance(model, Model) else None
+    return model.get_ref(layer) if model.has_ref(layer) else None
+
+
+def get_tok2vec(nlp: Language) -> Tok2Vec:
+    """Get the first tok2vec of a pipeline: a tok2vec component, or one within a component.
+
+    nlp (Language): The pipeline.
+    RETURNS (Model[List[Doc], List[Floats2d]]): The layer.
+    RAISES (ValueError): If no component has one.
+    """
+    for name, component in nlp.pipeline:
+        layer = "tok2vec" if get_layer(nlp, name, "tok2vec") is not None else ""
+        if layer or isinstance(component, Tok2VecComponent):
+            with suppress(ValueError):  # a listener uses the vectors of another component
+                return find_tok2vec(nlp, "", name, layer)
+    raise ValueError(Errors.E620.format(names=nlp.pipe_names))
+
+
+def find_tok2vec(nlp: Language, name: str, component: str, layer: str) -> Tok2Vec:
+    """Find the tok2vec of a component for another component, which must come later.
+
+    nlp (Language): The pipeline.
+    name (str): The component that needs the tok2vec.
+    component (str): The component with the tok2vec.
+    layer (str): Layer in its model; "" for the whole model.
+    RETURNS (Model[List[Doc], List[Floats2d]]): The tok2vec.
+    RAISES (ValueError): If there is none.
+    """
+    names = nlp.component_names  # frozen ones are disabled while the pipeline is initialised
+    before = names[: names.index(name)] if name in names else names
+    if component not in before:
+        raise ValueError(Errors.E742.format(name=name, component=component, names=before))
+    model = get_layer(nlp, component)
+    if model is None:
+        raise ValueError(Errors.E749.format(component=component))
+    found = get_layer(nlp, component, layer)
+    # The whole model of a tagger gives vectors of tokens as well: the tags.
+    if found is None or (not layer and model.has_ref("tok2vec")):
+        refs = model.ref_names
+        raise ValueError(Errors.E743.format(component=component, layer=layer, refs=refs))
+    # In NER and parser, the tok2vec is followed by a layer of their own.
+    while "list2array" in [node.name for node in found.layers]:
+        found = found.layers[0]
+    if found.name == LISTENER:
+        raise ValueError(Errors.E744.format(component=component))
+    return found
+
 
 def load_tok2vec(
     config: Config, component: str | None = None, layer: str | None = None
 ) -> tuple[Language, Tok2Vec]:
-    """Build a pipeline and find its tok2vec, as `spacy pretrain` does.
+    """Build the pipeline of a config and find its tok2vec, as `spacy pretrain` does.
+
+    A listener is followed to the component that it listens to.
 
     config (Config): Interpolated config.
     component (Optional[str]): Component with the tok2vec; by default that of [pretraining], or
@@ -31,13 +98,11 @@ def load_tok2vec(
         raise ValueError(Errors.E610.format(component=component, names=nlp.component_names))
     with nlp.select_pipes(enable=[]):
         nlp.initialize()
-    model: Any = getattr(nlp.get_pipe(component), "model", None)
-    where = f"'{component}'" + (f", layer '{layer}'," if layer else "")
-    if model is not None and layer:
-        model = model.get_ref(layer) if model.has_ref(layer) else None
-    if model is not None and model.name == "tok2vec-listener":
+    model: Any = get_layer(nlp, component, layer)
+    if model is not None and model.name == LISTENER:
         upstream = model.upstream_name
-        model = getattr(nlp.get_pipe("tok2vec" if upstream == "*" else upstream), "model", None)
+        model = get_layer(nlp, "tok2vec" if upstream == "*" else upstream)
+    where = f"'{component}'" + (f", layer '{layer}'," if layer else "")
     if model is None:
         raise ValueError(Errors.E611.format(where=where, found="does not exist or has no model"))
     sample = [nlp.make_doc("Give it a doc to infer shapes")]
@@ -55,11 +120,11 @@ def load_tok2vec(
 
 
 def open_target(config: Config, nlp: Language) -> Target | None:
-    """Open the target that a config names, or the vectors of the vocab where it names none.
+    """Open the target vectors of a config, or those of the vocab if it names no target.
 
     config (Config): Interpolated config.
     nlp (Language): Its pipeline.
-    RETURNS (Optional[Target]): None where there are no vectors.
+    RETURNS (Optional[Target]): None if there are no vectors, or the target predicts ids.
     """
     block = ((config.get("pretraining") or {}).get("objective") or {}).get("target")
     if not block or block.get("path", "") is None:
@@ -67,35 +132,7 @@ def open_target(config: Config, nlp: Language) -> Target | None:
             return None
         block = None
     target: Any = registry.resolve({"target": block})["target"] if block else StaticVectors()
+    if target.kind != "vectors":
+        return None
     target.open(nlp.vocab)
     return target
-
-
-def find_tok2vec(nlp: Language, name: str, component: str, layer: str) -> Tok2Vec:
-    """Find the tok2vec of another component.
-
-    nlp (Language): The pipeline.
-    name (str): The component that asks.
-    component (str): The component with the tok2vec, which has to stand before it.
-    layer (str): Layer in its model; "" for the whole.
-    RETURNS (Model[List[Doc], List[Floats2d]]): The tok2vec.
-    RAISES (ValueError): If there is none.
-    """
-    names = nlp.component_names  # frozen ones are disabled while the pipeline is initialised
-    before = names[: names.index(name)] if name in names else names
-    if component not in before:
-        raise ValueError(Errors.E742.format(name=name, component=component, names=before))
-    model = getattr(nlp.get_pipe(component), "model", None)
-    if not isinstance(model, Model):
-        raise ValueError(Errors.E749.format(component=component))
-    # A tagger's whole model gives vectors for tokens, too: the tags.
-    if (layer and not model.has_ref(layer)) or (not layer and model.has_ref("tok2vec")):
-        refs = model.ref_names
-        raise ValueError(Errors.E743.format(component=component, layer=layer, refs=refs))
-    found = model.get_ref(layer) if layer else model
-    # The tok2vec of NER and parser is followed by a layer of their own.
-    while "list2array" in [node.name for node in found.layers]:
-        found = found.layers[0]
-    if found.name == "tok2vec-listener":
-        raise ValueError(Errors.E744.format(component=component))
-    return found

@@ -9,6 +9,7 @@ from thinc.api import Model
 
 from ..card import compare_weights, name_damage, read_card, read_weights
 from ..errors import Errors
+from ..pipeline.find_tok2vec import get_layer
 from .optimizer import scale_learn_rate
 
 ADAM = "spacy-charlm.Adam.v1"
@@ -79,17 +80,15 @@ def load_into(model: Model, path: Path) -> None:
 
 
 def _find_layer(nlp: Language, component: str, layer: str) -> Model:
-    models = {name: pipe.model for name, pipe in nlp.components if hasattr(pipe, "model")}
-    if component not in models:
-        raise ValueError(Errors.E504.format(component=component, names=list(models)))
-    model = models[component]
-    if not layer:
-        return model
-    if not model.has_ref(layer):
-        raise ValueError(
-            Errors.E505.format(layer=layer, component=component, names=model.ref_names)
-        )
-    return model.get_ref(layer)
+    model = get_layer(nlp, component)
+    if model is None:
+        names = [name for name in nlp.component_names if get_layer(nlp, name) is not None]
+        raise ValueError(Errors.E504.format(component=component, names=names))
+    found = get_layer(nlp, component, layer)
+    if found is None:
+        refs = model.ref_names
+        raise ValueError(Errors.E505.format(layer=layer, component=component, names=refs))
+    return found
 
 
 def _check_optimizer(nlp: Language, scale: float) -> None:
