@@ -18,7 +18,7 @@ BMP = 0x10000  # code points of the Basic Multilingual Plane: the letters of liv
 
 
 def check_table(nV: int) -> None:
-    """Raise a ValueError if a character table of nV rows has none beside the reserved rows."""
+    """Raise a ValueError if a character table of nV rows has only reserved rows."""
     if nV <= N_RESERVED:
         least = N_RESERVED + 1
         raise ValueError(Errors.E403.format(name="char_rows", least=least, found=nV, good=1000))

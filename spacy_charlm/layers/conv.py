@@ -1,7 +1,7 @@
 """Convolve over each sequence of a ragged array."""
 
 from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from thinc.api import Model, glorot_uniform_init
 from thinc.types import Floats2d, Ragged

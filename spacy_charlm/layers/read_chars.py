@@ -42,7 +42,7 @@ def read_chars(nV: int = 1000, *, bounds: bool = False) -> CharReader:
     nV (int): Rows of the character table: see `find_rows`. Recommended values: 300 (Latin) to 2000.
     bounds (bool): Whether a start row and an end row enclose each text.
     RETURNS (Model[List[Union[Doc, str]], Ragged]): The layer. It has no parameters.
-    RAISES (ValueError): If the table has no row beside the reserved ones.
+    RAISES (ValueError): If the table has only reserved rows.
 
     Shapes: nD Docs or strings -> rows of the table, int32 (nC,), in nD sequences
     """
