@@ -41,7 +41,7 @@ from spacy_charlm.text.text_corpus import TextCorpus
 Batches = Sequence[list[Doc]]
 Backends = dict[str, Ops]
 COSTS = "costs"  # this part compares nothing, see costs.py
-MARKS = ("<!-- benchmarks/compare.py -->", "<!-- /benchmarks/compare.py -->")
+MARKS = ("<!-- compare -->", "<!-- /compare -->")
 
 
 @show_errors("The benchmark cannot run.")

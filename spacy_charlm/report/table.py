@@ -91,7 +91,7 @@ def make_table(scores: Sequence[Score], columns: str = METRIC) -> Table:
     n_text = 1 + len(left)
     firsts = [next(iter(found.values())) for found in cells.values()]
     units = [(f"{score.n_units:,}", score.unit) for score in firsts]
-    seeds = max((score.n_seeds for score in scores), default=0)
+    seeds = sorted({score.n_seeds for score in scores})
     if len(set(units)) > 1:
         same_unit = len({unit for _, unit in units}) == 1
         header.insert(n_text, units[0][1] if same_unit else "n")
@@ -99,8 +99,9 @@ def make_table(scores: Sequence[Score], columns: str = METRIC) -> Table:
             row.insert(n_text, n if same_unit else f"{n} {unit}")
     elif units and scores[0].n_units:
         caption.append(" ".join(units[0]))
-    if seeds > 1:
-        caption.append(f"mean ± standard deviation of {seeds} seeds")
+    if seeds and seeds[-1] > 1:
+        number = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
+        caption.append(f"mean ± standard deviation of {number} seeds")
     if any(score.metric not in NUMBERS for score in scores):
         caption.append("shares in per cent")
     return Table(header, rows, n_text, "; ".join(caption))
