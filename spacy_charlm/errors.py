@@ -141,7 +141,8 @@ class Errors(metaclass=_WithCodes):
     )
     E219 = (
         "Expected a target of DocVectors with one vector per token, such as "
-        "spacy-charlm.StaticVectors.v1, but found one with {found}. Choose such a target."
+        "spacy-charlm.StaticVectors.v1, but found one with {found}. Change the `target` in its "
+        "block."
     )
     E220 = (
         "Expected words that occur {min_count} times or more in the corpus of WordIds, but found "

@@ -1,1 +1,1 @@
-"""From vectors back to words. Knows no Doc."""
+"""From vectors back to words. No Docs in here."""

@@ -1,4 +1,4 @@
-"""The words of a large table that are nearest to a prediction: approximate search, by usearch."""
+"""Approximate nearest-neighbour search in a large table of vectors, with usearch."""
 
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,25 @@ from ..compat import require
 from ..errors import Errors
 from .neighbours import Found, check_table, normalise
 
-BLOCK = 16_384  # rows that are added at a time
+BLOCK = 16_384  # rows that are added to the index at a time
 
 
 class NeighbourIndex:
-    """Rows of a table by their cosine with queries, where the nearest may once be missed.
+    """An approximate search for the rows of a table with the highest cosine with a query.
 
-    A graph in which each row knows some near ones: Malkov and Yashunin, "Efficient and robust
-    approximate nearest neighbor search using Hierarchical Navigable Small World graphs" (2016).
-    Worth it from some 100,000 rows; below, `Neighbours` is exact and fast enough. The rows are
-    copied, normalised; the caller's arrays are never written to. Rows of zeros are never found.
-    On the CPU only.
+    The index is a graph in which each row is linked to rows near it: Malkov and Yashunin,
+    "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small
+    World graphs" (2016). Sometimes a near row is missed. Recommended from about 100,000 rows;
+    for smaller tables `Neighbours` is exact and fast enough. Runs on the CPU only.
+
+    The index has a normalised copy of the table; the caller's array is not modified. Rows of zeros
+    are never found.
 
     vectors (Floats2d): The table, (nV, nO).
-    dtype (str): How the copy is kept: "f16", or "i8" for half its size.
-    connectivity (int): Near rows that each row knows. Recommended values: 16 to 32.
-    effort (int): Rows looked at for each query: more find more, and take longer.
+    dtype (str): Type of the numbers in the copy: "f16", or "i8" for half the size.
+    connectivity (int): Links per row. Recommended values: 16 to 32.
+    effort (int): Rows that are compared with each query. Higher values miss fewer rows and take
+        longer. Recommended values: 32 to 128.
     RAISES (ValueError): If the table is empty, or has a value that is not finite.
     RAISES (ImportError): If usearch is missing.
     """
@@ -51,11 +54,12 @@ class NeighbourIndex:
 
     @classmethod
     def from_disk(cls, path: Path, *, effort: int = 64) -> "NeighbourIndex":
-        """Map an index into memory, without reading it.
+        """Load an index by mapping its file into memory.
 
-        path (Path): What `to_disk` wrote.
-        effort (int): Rows looked at for each query.
-        RAISES (ValueError): If it is no such file.
+        path (Path): A file that `to_disk` wrote.
+        effort (int): Rows that are compared with each query.
+        RETURNS (NeighbourIndex): The index.
+        RAISES (ValueError): If the file is damaged or of another kind.
         RAISES (ImportError): If usearch is missing.
         """
         self = cls.__new__(cls)
@@ -77,11 +81,12 @@ class NeighbourIndex:
         return len(self._index)
 
     def search(self, queries: Any, k: int = 10) -> Found:
-        """Find the nearest rows by cosine, or nearly so.
+        """Find rows with the highest cosine.
 
         queries (Floats2d): Vectors, (nQ, nO).
-        k (int): How many of each; as many as the index has rows, if that is less.
-        RETURNS (Found): Rows and cosines, minus infinity where fewer were found.
+        k (int): Rows per query, at most the number of rows in the index.
+        RETURNS (Found): Rows and cosines; the cosine is minus infinity if fewer rows were found.
+        RAISES (ValueError): If k is below 1, or the width differs from that of the table.
         """
         if k < 1:
             raise ValueError(Errors.E723.format(found=k))
@@ -95,14 +100,15 @@ class NeighbourIndex:
         cosines: Any = np.full((len(Q), k), -np.inf, dtype="float32")
         matches = self._index.search(Q, k)
         keys, distances = np.atleast_2d(matches.keys, matches.distances)
-        # Of many equal rows it may reach fewer than k. One query alone gets no more than those.
+        # The search may reach fewer than k rows if many are equal. The arrays are then padded, but
+        # not those of a single query.
         n = keys.shape[1]
         reached = np.arange(n) < np.reshape(getattr(matches, "counts", n), (-1, 1))
         rows[:, :n][reached] = keys[reached]
         cosines[:, :n][reached] = 1 - distances[reached]
         return Found(rows, cosines)
 
-    # usearch's own objects cannot be pickled, as other processes want them.
+    # The index of usearch cannot be pickled itself.
     def __getstate__(self) -> dict[str, Any]:
         return {"index": bytes(self._index.save()), "effort": self._index.expansion_search}
 

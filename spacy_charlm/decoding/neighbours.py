@@ -1,4 +1,4 @@
-"""The words of a table whose vectors are nearest to a prediction: exact search, by blocks."""
+"""Exact nearest-neighbour search in a table of vectors, block by block."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -9,16 +9,16 @@ from thinc.types import Floats2d, Ints2d
 
 from ..errors import Errors
 
-BLOCK = 65_536  # rows of the table that are compared at a time, with as many queries as:
-QUERIES = 256  # so that no more than 64 MB of scores are held, however long a batch is
-N_HUBNESS = 10  # neighbours among the queries that tell how much of a hub a row is
+BLOCK = 65_536  # rows of the table that are compared at a time
+QUERIES = 256  # queries that are compared at a time: a block of scores has at most 64 MB
+N_HUBNESS = 10  # nearest queries whose mean cosine is the hubness of a row
 
 
 class Found(NamedTuple):
-    """What a search has found, the best first.
+    """The result of a search, best rows first.
 
     rows (Ints2d): Rows of the table, (nQ, k).
-    scores (Floats2d): How near they are, (nQ, k): cosines, or what replaces them.
+    scores (Floats2d): Their cosines or corrected scores, (nQ, k).
     """
 
     rows: Ints2d
@@ -26,13 +26,13 @@ class Found(NamedTuple):
 
 
 class Neighbours:
-    """Rows of a table by their cosine with queries.
+    """An exact search for the rows of a table with the highest cosine with a query.
 
-    The table is normalised once, into a copy; the caller's arrays are never written to. Rows of
-    zeros are never found.
+    It has a normalised copy of the table; the caller's array is not modified. Rows of zeros are
+    never found.
 
-    vectors (Floats2d): The table, (nV, nO), NumPy's or CuPy's.
-    ops (Ops): The backend that searches.
+    vectors (Floats2d): The table, (nV, nO), a NumPy or CuPy array.
+    ops (Ops): The backend of the search.
     RAISES (ValueError): If the table is empty, or has a value that is not finite.
     """
 
@@ -47,43 +47,45 @@ class Neighbours:
         return len(self._table)
 
     def vectors(self, rows: Any) -> Any:
-        """Give normalised rows of the table, (len(rows), nO)."""
+        """Return normalised rows of the table, (len(rows), nO)."""
         xp: Any = self.ops.xp
         return self._table[xp.asarray(rows)]
 
     def search(self, queries: Any, k: int = 10) -> Found:
-        """Find the nearest rows by cosine.
+        """Find the rows with the highest cosine.
 
         queries (Floats2d): Vectors, (nQ, nO).
-        k (int): How many of each; as many as the table has rows, if that is less.
+        k (int): Rows per query, at most the number of rows in the table.
         RETURNS (Found): Rows and cosines.
+        RAISES (ValueError): If k is below 1, or the width differs from that of the table.
         """
         return self._search(queries, k, lambda scores, start: scores)
 
     def search_csls(self, queries: Any, k: int = 10, hubness: Any = None) -> Found:
-        """Find the nearest rows by cosine, less what makes a row everybody's neighbour.
+        """Find the rows with the highest cosine, corrected for rows that are near to all queries.
 
-        Cross-domain similarity local scaling: Conneau et al., "Word Translation Without Parallel
-        Data" (2018). 2 * cosine - mean cosine of the row's nearest queries; the query's own mean
-        changes no order and is left out.
+        Cross-domain similarity local scaling (CSLS): Conneau et al., "Word Translation Without
+        Parallel Data" (2018). The score is 2 * cosine - hubness of the row. We leave out the mean
+        of the query, which does not change the order.
 
         queries (Floats2d): Vectors, (nQ, nO).
-        k (int): How many of each.
-        hubness (Optional[Floats1d]): What `hubness` says of typical queries; None asks it of these.
+        k (int): Rows per query.
+        hubness (Optional[Floats1d]): The result of `hubness` for typical queries, (nV,); None
+            computes it from `queries`.
         RETURNS (Found): Rows and corrected scores.
         """
-        near = self.hubness(queries) if hubness is None else hubness
+        hubs = self.hubness(queries) if hubness is None else hubness
         return self._search(
-            queries, k, lambda scores, start: 2 * scores - near[start : start + scores.shape[1]]
+            queries, k, lambda scores, start: 2 * scores - hubs[start : start + scores.shape[1]]
         )
 
     def hubness(self, sample: Any, *, of_rows: bool = False) -> Any:
-        """Tell how near each row is to queries that are not its own.
+        """Compute how near each row is to typical queries.
 
         sample (Floats2d): Typical queries, (nQ, nO).
-        of_rows (bool): Whether they are the table's first rows, each of which is no query of its
-            own.
-        RETURNS (Floats1d): Mean cosine of each row with its nearest ones of them, (nV,).
+        of_rows (bool): Whether the sample consists of the first rows of the table. A row is then
+            not compared with itself.
+        RETURNS (Floats1d): Mean cosine of each row with its nearest queries, (nV,).
         """
         xp: Any = self.ops.xp
         Q = self._prepare(sample)
@@ -100,16 +102,16 @@ class Neighbours:
     def search_inverted(
         self, queries: Any, k: int = 10, sample: Any = None, temperature: float = 0.05
     ) -> Found:
-        """Find the nearest rows by an inverted softmax, which asks each row for its query.
+        """Find the rows with the highest inverted softmax, a softmax over the queries of each row.
 
         Smith et al., "Offline bilingual word vectors, orthogonal transformations and the inverted
-        softmax" (2017): the logarithm of exp(cosine / temperature) over its sum over the queries.
+        softmax" (2017).
 
         queries (Floats2d): Vectors, (nQ, nO).
-        k (int): How many of each.
-        sample (Optional[Floats2d]): Typical queries; None takes `queries`.
-        temperature (float): Of the softmax. Recommended values: 0.03 to 0.1.
-        RETURNS (Found): Rows and logarithms.
+        k (int): Rows per query.
+        sample (Optional[Floats2d]): Typical queries, (n, nO); None for `queries`.
+        temperature (float): Divisor of the cosines. Recommended values: 0.03 to 0.1.
+        RETURNS (Found): Rows and logarithms of the softmax.
         """
         xp: Any = self.ops.xp
         Q = self._prepare(queries if sample is None else sample)
@@ -125,21 +127,21 @@ class Neighbours:
         )
 
     def cosine(self, queries: Any, rows: Any) -> Any:
-        """Compare each query with one row.
+        """Compute the cosine of each query with one row.
 
         queries (Floats2d): Vectors, (nQ, nO).
-        rows (Ints1d): The row for each, (nQ,).
+        rows (Ints1d): One row per query, (nQ,).
         RETURNS (Floats1d): The cosines, (nQ,).
         """
         return (self._prepare(queries) * self.vectors(rows)).sum(axis=1)
 
     def rank(self, queries: Any, rows: Any) -> Any:
-        """Count the rows that `search` finds before a given one.
+        """Compute the rank of a given row in the result of `search`.
 
         queries (Floats2d): Vectors, (nQ, nO).
-        rows (Ints1d): The row that each is meant to be near to, (nQ,).
-        RETURNS (Ints1d): The ranks, from 0, (nQ,); the number of rows for a query that is near to
-            nothing: zeros, or a value that is not finite.
+        rows (Ints1d): The row expected for each query, (nQ,).
+        RETURNS (Ints1d): The ranks, starting at 0, (nQ,). A query of zeros, or with a value that is
+            not finite, has rank nV.
         """
         xp: Any = self.ops.xp
         Q = self._prepare(queries)
@@ -148,8 +150,8 @@ class Neighbours:
         ranks = xp.zeros(len(Q), dtype="int64")
         for some in _slices(len(Q), QUERIES):
             for here in _slices(len(self), BLOCK):
-                # Of equal rows the earlier one comes first. Rounding must not part them, nor put a
-                # row before itself.
+                # Of equal rows the earlier one comes first. The tolerance makes sure that rounding
+                # does not reorder them, nor rank a row before itself.
                 earlier = xp.arange(here.start, here.stop) < wanted[some]
                 least = own[some] + xp.where(earlier, -1e-6, 1e-6)
                 ranks[some] += (Q[some] @ self._table[here].T > least).sum(axis=1)
@@ -157,12 +159,12 @@ class Neighbours:
         return ranks
 
     def log_probability(self, queries: Any, rows: Any, temperatures: Sequence[float]) -> Any:
-        """Take the cosines as logits of a language model over the rows.
+        """Compute log probabilities, with the cosines as logits over the rows.
 
         queries (Floats2d): Vectors, (nQ, nO).
-        rows (Ints1d): The row that each query asks for, (nQ,).
-        temperatures (Sequence[float]): What the cosines are divided by, nT of them.
-        RETURNS (Floats2d): Logarithms of the softmax at these rows, (nT, nQ).
+        rows (Ints1d): The row whose probability is computed for each query, (nQ,).
+        temperatures (Sequence[float]): Divisors of the cosines.
+        RETURNS (Floats2d): Log probabilities, (len(temperatures), nQ).
         """
         xp: Any = self.ops.xp
         Q = self._prepare(queries)
@@ -177,7 +179,7 @@ class Neighbours:
         return own / xp.asarray(temperatures).reshape(-1, 1) - totals
 
     def _score_rows(self, Q: Any) -> Iterator[Any]:
-        """Cosines of some rows at a time with all queries, (rows, nQ)."""
+        """Yield the cosines of some rows at a time with all queries, (number of rows, nQ)."""
         size = max(1, min(BLOCK, BLOCK * QUERIES // max(1, len(Q))))
         return (self._table[here] @ Q.T for here in _slices(len(self), size))
 
@@ -220,7 +222,7 @@ class Neighbours:
 
 
 def check_table(xp: Any, table: Any) -> None:
-    """Refuse a table that is empty, or has a value that is not finite."""
+    """Raise an error if a table is empty, or has a value that is not finite."""
     if not len(table) or not table.shape[1]:
         raise ValueError(Errors.E720.format(found=tuple(table.shape)))
     bad = xp.flatnonzero(~xp.isfinite(table).all(axis=1))
@@ -229,14 +231,14 @@ def check_table(xp: Any, table: Any) -> None:
 
 
 def normalise(ops: Ops, X: Any) -> Any:
-    """Divide rows by their length, in a new array; rows of zeros stay."""
+    """Divide rows by their length, in a new array; rows of zeros stay zero."""
     xp: Any = ops.xp
     return X / xp.maximum(xp.linalg.norm(X, axis=1, keepdims=True), 1e-12)
 
 
 def _log_sum_exp(xp: Any, scores: Any) -> Any:
-    """Logarithm of the sum of exponentials of each row."""
-    top = xp.maximum(scores.max(axis=1), -1e30)  # a row may have nothing that is finite
+    """Compute the logarithm of the sum of exponentials of each row."""
+    top = xp.maximum(scores.max(axis=1), -1e30)  # all scores of a row may be minus infinity
     return top + xp.log(xp.exp(scores - top[:, None]).sum(axis=1))
 
 
@@ -245,12 +247,12 @@ def _slices(n: int, size: int) -> list[slice]:
 
 
 def best_words(words: Sequence[str], found: Found, ops: Ops) -> list[list[tuple[str, float]]]:
-    """Name what a search has found.
+    """Look up the words of the rows that a search found.
 
     words (Sequence[str]): The word of each row.
-    found (Found): What was found.
-    ops (Ops): Its backend.
-    RETURNS (List[List[Tuple[str, float]]]): Words and scores for each query, the best first.
+    found (Found): The result of the search.
+    ops (Ops): The backend of the search.
+    RETURNS (List[List[Tuple[str, float]]]): Words and scores per query, best first.
     """
     rows, scores = ops.to_numpy(found.rows), ops.to_numpy(found.scores)
     return [

@@ -1,7 +1,6 @@
-"""Real words out: the nearest words of a table to what the pretrained head predicts."""
+"""Words for tokens and masks: those nearest to the vectors that a pretrained head predicts."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,21 @@ from spacy.pipeline import Pipe
 from spacy.tokens import Doc, Token
 from spacy.training import Example
 from spacy.util import ensure_path, minibatch
-from thinc.api import Model, NumpyOps
+from thinc.api import NumpyOps
 
 from ..decoding.neighbours import Neighbours, check_table
 from ..decoding.word_table import DTYPES, Scored, WordTable
 from ..errors import Errors
-from ..types import MaskedDocs, Tok2Vec
+from ..objectives.heads import Head, load_head
+from ..objectives.lmao import reads_masks
+from ..objectives.masking import spell_masks
+from ..targets.read_vectors import read_table
+from ..types import MaskedDocs
+from .find_tok2vec import find_tok2vec
 
 MASK = "[MASK]"
 WORDS, MARGIN = "charlm_words", "charlm_margin"
-HEAD = "head.bin"
+HEAD = "head.bin"  # file in the folder of the component
 
 
 @Language.factory(
@@ -37,24 +41,27 @@ HEAD = "head.bin"
     assigns=[f"token._.{WORDS}", f"token._.{MARGIN}"],
 )
 class CharlmLMFAO(Pipe):
-    """Name the words that a pretrained tok2vec sees: at each token, or behind a mask.
+    """Find the words nearest to the vectors that a pretrained head predicts for tokens or masks.
 
-    `token._.charlm_words` gets the nearest words of a table with their cosines, the best first (as
-    tuples; as lists where the Docs come from another process or a file), `token._.charlm_margin`
-    how far the first is ahead of the second. `fill` says what fits behind [MASK], `suggest` what a
-    misspelled word may be. The tok2vec has to be as it was pretrained: a tok2vec that was trained
-    on since no longer fits the head.
+    `token._.charlm_words` gets the nearest words of a table with their cosines, best first: a list
+    of tuples, or of lists if the Doc comes from another process or a file. `token._.charlm_margin`
+    gets the difference between the first two cosines. `fill` finds words for [MASK], and `suggest`
+    finds corrections of a misspelled word.
+
+    The tok2vec must have its pretrained weights: the head does not fit a tok2vec that was trained
+    further.
 
     nlp (Language): The pipeline.
     name (str): Name of the component.
     component (str): Component with the pretrained tok2vec.
     layer (str): Layer in that component's model; "" for a tok2vec component.
-    k (int): Words for each token.
-    csls (bool): Whether to correct for words that are near to everything: `search_csls`, with the
-        table's most frequent words as typical queries.
-    approximate (bool): Whether to search a large table by `NeighbourIndex`, which needs the extra
-        ann. It is built once, saved with the pipeline, and mapped into memory when it is loaded.
-    index_dtype (str): How that index keeps the vectors: "f16", or "i8" for half its size.
+    k (int): Words per token.
+    csls (bool): Whether to correct for words that are near to all vectors, with the most frequent
+        words of the table as typical queries. See `Neighbours.search_csls`.
+    approximate (bool): Whether to search with `NeighbourIndex`, recommended for large tables. Needs
+        the extra `ann`. The index is built once, saved with the pipeline and mapped into memory.
+    index_dtype (str): Type of the numbers in that index: "f16", or "i8" for half the size.
+    RAISES (ValueError): If a setting is out of range, or csls and approximate are combined.
     """
 
     def __init__(
@@ -76,17 +83,16 @@ class CharlmLMFAO(Pipe):
             raise ValueError(Errors.E723.format(found=k))
         if csls and approximate:
             raise ValueError(Errors.E747)
+        if index_dtype not in DTYPES:
+            raise ValueError(Errors.E754.format(expected=" or ".join(DTYPES), found=index_dtype))
         self.nlp = nlp
         self.name = name
         self.vocab = nlp.vocab
         self._component = component
         self._layer = layer
         self._k = k
-        if index_dtype not in DTYPES:
-            raise ValueError(Errors.E754.format(expected=" or ".join(DTYPES), found=index_dtype))
-        self._make_table = partial(WordTable, csls=csls, approximate=approximate, dtype=index_dtype)
-        self._table = self._make_table([], np.zeros((0, 0)))
-        self._head: Model | None = None
+        self._table = WordTable(csls=csls, approximate=approximate, dtype=index_dtype)
+        self._head: Head | None = None
 
     def initialize(
         self,
@@ -96,18 +102,15 @@ class CharlmLMFAO(Pipe):
         head: Path | None = None,
         vectors: Path | None = None,
     ) -> None:
-        """Read the head and the table: [initialize.components.charlm_lmfao].
+        """Read the head and the table named in [initialize.components.charlm_lmfao].
 
         get_examples (Optional[Callable]): Not used.
         nlp (Optional[Language]): The pipeline.
-        head (Optional[Path]): What `charlm pretrain` wrote: head-best.bin or head-last.bin.
-        vectors (Optional[Path]): The table that it was pretrained on: GloVe or word2vec text, or a
-            folder of spaCy vectors with words.
-        RAISES (ValueError): If one of them is missing, damaged, or they do not fit together.
+        head (Optional[Path]): File that `charlm pretrain` wrote: head-best.bin or head-last.bin.
+        vectors (Optional[Path]): The vectors that the head was pretrained on: GloVe or word2vec
+            text, or a folder of spaCy vectors with words.
+        RAISES (ValueError): If a file is missing or damaged, or the two have different widths.
         """
-        from ..objectives.heads import load_head
-        from ..targets.read_vectors import read_table
-
         self.nlp = nlp or self.nlp
         if head is None or vectors is None:
             raise ValueError(Errors.E745.format(head=head, vectors=vectors))
@@ -116,27 +119,27 @@ class CharlmLMFAO(Pipe):
             raise ValueError(Errors.E502.format(path=path, found="no such file"))
         words, values = read_table(Path(vectors))
         check_table(np, values)
-        self._table = self._make_table(words, values)
+        self._table.fill(words, values)
         self._set_head(load_head(path.read_bytes(), str(path)))
 
     def __call__(self, doc: Doc) -> Doc:
-        """Name the words of a text."""
+        """Annotate the tokens of a text."""
         self._annotate([doc])
         return doc
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
-        """Name the words of texts, batch by batch."""
+        """Annotate the tokens of texts, batch by batch."""
         for docs in minibatch(stream, size=batch_size):
             batch = list(docs)
             self._annotate(batch)
             yield from batch
 
     def fill(self, text: str, k: int | None = None) -> list[Scored]:
-        """Name the words that fit behind each [MASK] of a text.
+        """Find words for each [MASK] in a text.
 
         text (str): The text.
-        k (Optional[int]): How many words; None for the component's own number.
-        RETURNS (List[List[Tuple[str, float]]]): Words and cosines for each mask, the best first.
+        k (Optional[int]): Words per mask; None for the component's setting.
+        RETURNS (List[List[Tuple[str, float]]]): Words and cosines for each mask, best first.
         RAISES (ValueError): If there is no [MASK].
         """
         doc = self._make_masked(text)
@@ -147,58 +150,54 @@ class CharlmLMFAO(Pipe):
         return self._search(vectors[np.flatnonzero(hidden).tolist()], k)
 
     def suggest(self, word: str | Token, k: int | None = None) -> Scored:
-        """Name the words that a misspelled word may be meant to be.
+        """Suggest corrections of a misspelled word.
 
-        word (Union[str, Token]): The word alone, or a token, which is read in its text.
-        k (Optional[int]): How many words; None for the component's own number.
-        RETURNS (List[Tuple[str, float]]): Words that are spelled alike, with their cosines less
-            what the edits cost, the best first; if there are none, the nearest by their cosines.
+        word (Union[str, Token]): A word without context, or a token, which is read in its text.
+        k (Optional[int]): Maximum number of words; None for the component's setting.
+        RETURNS (List[Tuple[str, float]]): Words with a similar spelling and their scores, best
+            first: the cosine minus the cost of the edits. If there are none, the nearest words and
+            their cosines.
+        RAISES (ValueError): If k is below 1.
         """
         k = self._k if k is None else k
         if k < 1:
             raise ValueError(Errors.E723.format(found=k))
         if isinstance(word, Token):
-            doc, place = word.doc, word.i
+            doc, i = word.doc, word.i
         else:
             if not word or word.isspace():
                 return []
-            doc, place = Doc(self.vocab, words=[word]), 0
-        vector = self.predict([doc])[place : place + 1]
-        assert self._head is not None  # or `predict` has said so
-        return self._table.suggest(doc[place].text, vector, k, self._head.ops)
+            doc, i = Doc(self.vocab, words=[word]), 0
+        vector = self.predict([doc])[i : i + 1]
+        return self._table.suggest(doc[i].text, vector, k, self._get_head().ops)
 
     def predict(self, docs: list[Doc]) -> Any:
-        """Predict the vectors of tokens, hidden ones too.
+        """Predict the vectors of all tokens of a batch.
 
-        docs (List[Doc]): A batch, or `MaskedDocs`.
-        RETURNS (Floats2d): Vectors like those of the table, (nT, nO).
-        RAISES (ValueError): If there is no head, or no tok2vec.
+        docs (List[Doc]): The batch; `MaskedDocs` to hide words.
+        RETURNS (Floats2d): Vectors in the space of the table, (nT, nO).
+        RAISES (ValueError): If there is no head or tok2vec, their widths differ, or the Docs are
+            those of another pipeline.
         """
-        from ..objectives.masking import spell_masks
-        from ..objectives.predict_rows import reads_masks
-        from .find_tok2vec import find_tok2vec
-
-        if self._head is None:
-            raise ValueError(Errors.E745.format(head=None, vectors=None))
+        head = self._get_head()
         if any(doc.vocab is not self.vocab for doc in docs):
             raise ValueError(Errors.E752.format(name=self.name))
-        tok2vec: Tok2Vec = find_tok2vec(self.nlp, self.name, self._component, self._layer)
+        tok2vec = find_tok2vec(self.nlp, self.name, self._component, self._layer)
         if isinstance(docs, MaskedDocs) and not reads_masks(tok2vec):
             docs = spell_masks(docs)
         ops: Any = tok2vec.ops
         X = ops.xp.concatenate(tok2vec.predict(docs))
-        if X.shape[1] != self._head.get_dim("nI"):
-            expected = self._head.get_dim("nI")
-            raise ValueError(Errors.E753.format(expected=expected, found=X.shape[1]))
-        return self._head.predict(X)
+        if X.shape[1] != head.get_dim("nI"):
+            raise ValueError(Errors.E753.format(expected=head.get_dim("nI"), found=X.shape[1]))
+        return head.predict(X)
 
     @property
     def words(self) -> list[str]:
-        """The words of the table, the frequent ones first."""
+        """The words of the table, most frequent first."""
         return self._table.words
 
     def exact_search(self) -> Neighbours:
-        """The table's rows, for what else can be asked of them."""
+        """Return an exact search over the table, for methods such as `Neighbours.rank`."""
         return Neighbours(self._table.values, self._head.ops if self._head else NumpyOps())
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
@@ -213,26 +212,29 @@ class CharlmLMFAO(Pipe):
         return self._load_head(content["head"], "bytes")
 
     def to_disk(self, path: Any, *, exclude: Iterable[str] = ()) -> None:
-        """Save the head and the table, which is mapped into memory when it is loaded."""
+        """Save the head and the table."""
         folder = ensure_path(path)
         folder.mkdir(parents=True, exist_ok=True)
         self._table.to_disk(folder)
         (folder / HEAD).write_bytes(self._head.to_bytes() if self._head is not None else b"")
 
     def from_disk(self, path: Any, *, exclude: Iterable[str] = ()) -> "CharlmLMFAO":
-        """Load the head and the table."""
+        """Load the head, and map the table into memory."""
         folder = ensure_path(path)
         self._table.from_disk(folder)
         return self._load_head((folder / HEAD).read_bytes(), str(folder / HEAD))
 
     def _load_head(self, head: bytes, source: str) -> "CharlmLMFAO":
-        from ..objectives.heads import load_head
-
         if head:
             self._set_head(load_head(head, source))
         return self
 
-    def _set_head(self, head: Model) -> None:
+    def _get_head(self) -> Head:
+        if self._head is None:
+            raise ValueError(Errors.E745.format(head=None, vectors=None))
+        return self._head
+
+    def _set_head(self, head: Head) -> None:
         width = self._table.values.shape[1]
         if head.get_dim("nO") != width:
             raise ValueError(Errors.E722.format(expected=width, found=head.get_dim("nO")))
@@ -242,20 +244,18 @@ class CharlmLMFAO(Pipe):
         filled = [doc for doc in docs if len(doc)]
         if not filled:
             return
-        named = iter(self._search(self.predict(filled), max(self._k, 2)))
-        for doc in filled:
-            for token, scored in zip(doc, named):
-                best = scored[: self._k]
-                margin = scored[0][1] - scored[1][1] if len(scored) > 1 else None
-                token._.set(WORDS, None if token.is_space else best)
-                token._.set(MARGIN, None if token.is_space else margin)
+        tokens = [token for doc in filled for token in doc]
+        found = self._search(self.predict(filled), max(self._k, 2))  # the margin needs two words
+        for token, scored in zip(tokens, found):
+            margin = scored[0][1] - scored[1][1] if len(scored) > 1 else None
+            token._.set(WORDS, None if token.is_space else scored[: self._k])
+            token._.set(MARGIN, None if token.is_space else margin)
 
     def _search(self, vectors: Any, k: int | None) -> list[Scored]:
-        assert self._head is not None  # or `predict` has said so
-        return self._table.search(vectors, self._k if k is None else k, self._head.ops)
+        return self._table.search(vectors, self._k if k is None else k, self._get_head().ops)
 
     def _make_masked(self, text: str) -> Doc:
-        """Tokenise a text in which [MASK] is one token."""
+        """Tokenize a text in which [MASK] is one token."""
         words: list[str] = []
         spaces: list[bool] = []
         for i, part in enumerate(text.split(MASK)):

@@ -1,1 +1,1 @@
-"""What is predicted: Docs in, vectors with a mask out."""
+"""What is predicted: from Docs to vectors or ids, one or several per token."""

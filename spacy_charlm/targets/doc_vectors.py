@@ -1,4 +1,4 @@
-"""The mean vector of the whole text, at each token."""
+"""The mean vector of the whole text, as the target of each of its tokens."""
 
 import math
 from collections import Counter
@@ -15,37 +15,38 @@ from thinc.api import Ops
 
 from ..errors import Errors
 from ..text.text_corpus import read_docs
-from ..types import Target, TargetBatch
+from ..types import TargetBatch
+from .wrapped_target import WrappedTarget
 
-Corpus = Callable[[Language], Iterable[Doc]]
 
+class DocVectors(WrappedTarget):
+    """Predict the mean over the word vectors of the text, so that the tok2vec learns its topic.
 
-class DocVectors:
-    """Predict the mean of the words' vectors over the text, so that the encoder learns its subject.
+    Follows the "more difficult objectives" of spacy-pretrain-polyaxon. A text is a Doc: if the
+    corpus splits a text into chunks, each chunk has its own mean.
 
-    After "more difficult objectives" of spacy-pretrain-polyaxon. A text is a Doc: of one that the
-    corpus has split each piece has a mean of its own.
-
-    target (Target): Where the words' vectors come from; one part per token.
-    idf_corpus (Optional[Callable]): A reader of [corpora], such as `spacy-charlm.TextCorpus.v1`:
-        words are weighted by their inverse document frequency in its texts, in lower case. None
+    target (Target): The target of the words: one vector per token.
+    idf_corpus (Optional[Callable]): A reader of [corpora], such as `spacy-charlm.TextCorpus.v1`.
+        Words are weighted by their inverse document frequency in its texts, in lower case. None
         for equal weights.
     """
 
     def __init__(self, target: Any, idf_corpus: Any = None) -> None:
-        self.target: Target = target
-        self.idf_corpus: Corpus | None = idf_corpus
+        super().__init__(target)
+        self.idf_corpus: Callable[[Language], Iterable[Doc]] | None = idf_corpus
         self._idf: dict[int, float] = {}
         self._n_docs = 0
 
     def open(self, vocab: Vocab) -> None:
-        """Open the target of the words, and count in how many texts each word is.
+        """Open the target of the words and count in how many texts each word occurs.
 
-        RAISES (ValueError): If the words' target has several parts.
+        RAISES (ValueError): If that target predicts ids, or several vectors per token.
         """
-        self.target.open(vocab)
-        if self.target.nParts != 1:
-            raise ValueError(Errors.E219.format(found=self.target.nParts))
+        if self.kind != "vectors":
+            raise ValueError(Errors.E219.format(found=self.kind))
+        super().open(vocab)
+        if self.nParts != 1:
+            raise ValueError(Errors.E219.format(found=f"{self.nParts} vectors"))
         if self.idf_corpus is None:
             return
         counts: Counter[int] = Counter()
@@ -55,23 +56,9 @@ class DocVectors:
             self._n_docs += 1
         self._idf = {word: math.log((1 + self._n_docs) / (1 + n)) for word, n in counts.items()}
 
-    @property
-    def nO(self) -> int:
-        """Width of one target vector; valid after `open`."""
-        return self.target.nO
-
-    @property
-    def nParts(self) -> int:
-        """Number of target vectors per token: 1."""
-        return 1
-
     def describe(self) -> dict[str, Any]:
-        """Tell which vectors these are, for the card."""
-        return {
-            **self.target.describe(),
-            "target": "spacy-charlm.DocVectors.v1",
-            "idf_docs": self._n_docs,
-        }
+        """Return the description of the words' target and the number of counted texts."""
+        return {**super().describe(), "idf_docs": self._n_docs}
 
     def __call__(self, ops: Ops, docs: Sequence[Doc]) -> TargetBatch:
         """Compute the targets of a batch: see `types.Target`.
@@ -88,16 +75,17 @@ class DocVectors:
         ops.scatter_add(total, doc_of[words], weights)
         sums = ops.alloc2f(len(docs), self.nO)
         values: Any = batch.values
-        rows = batch.rows[words, 0]
-        ops.scatter_add(sums, doc_of[words], values[rows] * weights.reshape(-1, 1))
-        # A text all of whose words have no weight has no mean.
-        full = xp.flatnonzero(total > 0)
-        place = xp.full(len(docs), -1, dtype="int32")
-        place[full] = xp.arange(len(full), dtype="int32")
-        means = sums[full] / total[full].reshape(-1, 1)
-        return TargetBatch(means, place[doc_of].reshape(-1, 1))
+        X = values[batch.rows[words, 0]]
+        ops.scatter_add(sums, doc_of[words], X * weights.reshape(-1, 1))
+        # A text has no mean if the weights of all its words are zero.
+        weighted = xp.flatnonzero(total > 0)
+        row_of = xp.full(len(docs), -1, dtype="int32")
+        row_of[weighted] = xp.arange(len(weighted), dtype="int32")
+        means = sums[weighted] / total[weighted].reshape(-1, 1)
+        return TargetBatch(means, row_of[doc_of].reshape(-1, 1))
 
     def _weigh(self, docs: Sequence[Doc]) -> Any:
+        """Return the weight of each token, float32 (nT,)."""
         if self.idf_corpus is None:
             return numpy.ones(sum(map(len, docs)), dtype="float32")
         unseen = math.log(1 + self._n_docs)

@@ -12,31 +12,32 @@ from spacy.vocab import Vocab
 from thinc.api import Ops
 
 from ..errors import Errors
-from ..types import Target, TargetBatch
-from .ngram_vectors import move_rows
+from ..types import TargetBatch
+from .wrapped_target import WrappedTarget, move_rows
 
 
-class HeadVectors:
-    """Predict the vector of each token's head, so that the encoder learns what depends on what.
+class HeadVectors(WrappedTarget):
+    """Predict the target of each token's syntactic head.
 
-    After "more difficult objectives" of spacy-pretrain-polyaxon.
+    Follows the "more difficult objectives" of spacy-pretrain-polyaxon: the tok2vec learns which
+    words depend on each other.
 
-    target (Target): Where the words' vectors come from.
-    parser (Optional[str]): Name or folder of a pipeline with a parser, for texts without heads.
-        None where all texts have them, as those of a .spacy file with a parse.
+    target (Target): The target of the words, vectors or ids.
+    parser (Optional[str]): Name or folder of a pipeline with a parser, which parses texts without
+        heads. With None all texts must have heads, such as those of a .spacy file with a parse.
     """
 
     def __init__(self, target: Any, parser: str | None = None) -> None:
-        self.target: Target = target
+        super().__init__(target)
         self.parser = parser
         self._nlp: Language | None = None
 
     def open(self, vocab: Vocab) -> None:
-        """Open the target of the words, and load the parser.
+        """Open the target of the words and load the parser.
 
         RAISES (ValueError): If there is no such pipeline, or it sets no heads.
         """
-        self.target.open(vocab)
+        super().open(vocab)
         if self.parser is None:
             return
         try:
@@ -48,25 +49,11 @@ class HeadVectors:
             found = ", ".join(self._nlp.pipe_names) or "no components"
             raise ValueError(Errors.E217.format(path=self.parser, found=found))
 
-    @property
-    def nO(self) -> int:
-        """Width of one target vector; valid after `open`."""
-        return self.target.nO
-
-    @property
-    def nParts(self) -> int:
-        """Number of target vectors per token: those of the words' target."""
-        return self.target.nParts
-
     def describe(self) -> dict[str, Any]:
-        """Tell which vectors these are, for the card."""
+        """Return the description of the words' target and the parser, for the card."""
         meta = self._nlp.meta if self._nlp is not None else None
-        name = f"{meta['lang']}_{meta['name']} {meta['version']}" if meta else "gold"
-        return {
-            **self.target.describe(),
-            "target": "spacy-charlm.HeadVectors.v1",
-            "heads": name,
-        }
+        heads = f"{meta['lang']}_{meta['name']} {meta['version']}" if meta else "gold"
+        return {**super().describe(), "heads": heads}
 
     def __call__(self, ops: Ops, docs: Sequence[Doc]) -> TargetBatch:
         """Look up the targets of a batch: see `types.Target`. The root of a sentence has none.
@@ -76,26 +63,30 @@ class HeadVectors:
         **Shapes** docs of nT tokens -> values (nU, nO), rows (nT, nParts)
         """
         batch = self.target(ops, docs)
-        parsed = self._parse(docs)
-        heads = numpy.concatenate([numpy.zeros(0, "int64"), *map(_offsets, parsed)])
-        heads = numpy.where(heads == 0, -1, numpy.arange(len(heads)) + heads)
+        offsets = numpy.concatenate(
+            [numpy.zeros(0, "int64"), *map(_get_head_offsets, self._parse(docs))]
+        )
+        # The offset of a root is 0.
+        heads = numpy.where(offsets == 0, -1, numpy.arange(len(offsets)) + offsets)
         return move_rows(ops, batch, [heads])
 
     def _parse(self, docs: Sequence[Doc]) -> list[Doc]:
-        """Give the Docs, or parsed copies of those without heads."""
+        """Return the Docs, with parsed copies in place of those without heads."""
         bare = [i for i, doc in enumerate(docs) if len(doc) and not doc.has_annotation("DEP")]
-        found = list(docs)
-        if bare and self._nlp is None:
+        parsed = list(docs)
+        if not bare:
+            return parsed
+        if self._nlp is None:
             raise ValueError(Errors.E218.format(text=docs[bare[0]].text[:80]))
-        if bare and self._nlp is not None:
-            copies = [_copy(docs[i], self._nlp.vocab) for i in bare]
-            for i, doc in zip(bare, self._nlp.pipe(copies)):
-                found[i] = doc
-        return found
+        copies = [_copy(docs[i], self._nlp.vocab) for i in bare]
+        for i, doc in zip(bare, self._nlp.pipe(copies)):
+            parsed[i] = doc
+        return parsed
 
 
-def _offsets(doc: Doc) -> numpy.ndarray:
-    """Tokens from each token to its head, int64 (nT,); spaCy gives them as unsigned numbers."""
+def _get_head_offsets(doc: Doc) -> numpy.ndarray:
+    """Return the offset from each token to its head, int64 (nT,)."""
+    # spaCy returns these negative numbers as unsigned ones.
     return doc.to_array([HEAD]).reshape(-1).astype("uint64").view("int64")
 
 

@@ -1,56 +1,43 @@
-"""Vectors of the words around each token: with offsets -1, 0, 1 the trigram."""
+"""The vectors of the words around each token. The offsets -1, 0 and 1 give trigrams."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy
 from spacy.tokens import Doc
-from spacy.vocab import Vocab
 from thinc.api import Ops
 
 from ..errors import Errors
-from ..types import Target, TargetBatch
+from ..types import TargetBatch
+from .wrapped_target import WrappedTarget, move_rows
 
 
-class NgramVectors:
-    """Predict the vectors of the words at stated offsets from each token, one part for each.
+class NgramVectors(WrappedTarget):
+    """Predict the vectors of the words at given offsets from each token, one part per offset.
 
-    After "more difficult objectives" of spacy-pretrain-polyaxon: to predict its neighbours, a
-    word's vector has to know its place in the sentence.
+    Follows the "more difficult objectives" of spacy-pretrain-polyaxon. To predict the neighbours of
+    a word, its context vector has to contain information about them and their order.
 
-    target (Target): Where the words' vectors come from.
-    offsets (List[int]): Places of the words, counted in tokens from each token on. A place
-        outside of the Doc, and a word without a vector, do not count.
-    RAISES (ValueError): If there is no offset, or one twice.
+    target (Target): The target of the words, vectors or ids.
+    offsets (List[int]): Offsets of the words, in tokens. Recommended value: [-1, 0, 1]. An offset
+        that leads out of the Doc, or to a word without a target, does not count.
+    RAISES (ValueError): If there is no offset, or an offset occurs twice.
     """
 
     def __init__(self, target: Any, offsets: list[int] = [-1, 0, 1]) -> None:  # noqa: B006
         if not offsets or len(set(offsets)) != len(offsets):
             raise ValueError(Errors.E216.format(found=list(offsets)))
-        self.target: Target = target
+        super().__init__(target)
         self.offsets = list(offsets)
-
-    def open(self, vocab: Vocab) -> None:
-        """Open the target of the words."""
-        self.target.open(vocab)
-
-    @property
-    def nO(self) -> int:
-        """Width of one target vector; valid after `open`."""
-        return self.target.nO
 
     @property
     def nParts(self) -> int:
-        """Number of target vectors per token: those of the words' target for each offset."""
+        """Number of targets per token: those of the words' target, once per offset."""
         return self.target.nParts * len(self.offsets)
 
     def describe(self) -> dict[str, Any]:
-        """Tell which vectors these are, for the card."""
-        return {
-            **self.target.describe(),
-            "target": "spacy-charlm.NgramVectors.v1",
-            "offsets": self.offsets,
-        }
+        """Return the description of the words' target and the offsets, for the card."""
+        return {**super().describe(), "offsets": self.offsets}
 
     def __call__(self, ops: Ops, docs: Sequence[Doc]) -> TargetBatch:
         """Look up the targets of a batch: see `types.Target`.
@@ -58,34 +45,18 @@ class NgramVectors:
         **Shapes** docs of nT tokens -> values (nU, nO), rows (nT, nParts)
         """
         batch = self.target(ops, docs)
-        source = [find_neighbours([len(doc) for doc in docs], offset) for offset in self.offsets]
-        return move_rows(ops, batch, source)
+        lengths = [len(doc) for doc in docs]
+        return move_rows(ops, batch, [find_neighbours(lengths, n) for n in self.offsets])
 
 
 def find_neighbours(lengths: Sequence[int], offset: int) -> numpy.ndarray:
     """Find the token at an offset from each token of a batch.
 
     lengths (Sequence[int]): Tokens per Doc.
-    offset (int): How many tokens away.
-    RETURNS (ndarray): Index into the batch's tokens, int64 (nT,); -1 outside of the Doc.
+    offset (int): Offset in tokens.
+    RETURNS (ndarray): Index among the batch's tokens, int64 (nT,); -1 if it is outside the Doc.
     """
-    ends = numpy.cumsum(lengths, dtype="int64")
-    ends = numpy.repeat(ends, lengths)
+    ends = numpy.repeat(numpy.cumsum(lengths, dtype="int64"), lengths)
     starts = ends - numpy.repeat(numpy.asarray(lengths, dtype="int64"), lengths)
     found = numpy.arange(len(ends)) + offset
     return numpy.where((found >= starts) & (found < ends), found, -1)
-
-
-def move_rows(ops: Ops, batch: TargetBatch, sources: Sequence[numpy.ndarray]) -> TargetBatch:
-    """Give each token the targets of other tokens, side by side.
-
-    ops (Ops): The backend.
-    batch (TargetBatch): The targets of all tokens by themselves.
-    sources (Sequence[ndarray]): For each part the token whose targets are taken, int64 (nT,);
-        -1 for none.
-    RETURNS (TargetBatch): The same values, with the rows (nT, nParts * len(sources)).
-    """
-    xp: Any = ops.xp
-    nothing = xp.full((1, batch.rows.shape[1]), -1, dtype="int32")
-    rows: Any = xp.vstack([xp.asarray(batch.rows, dtype="int32"), nothing])  # -1 is the last one
-    return TargetBatch(batch.values, xp.hstack([rows[xp.asarray(source)] for source in sources]))

@@ -1,4 +1,4 @@
-"""Read tables of word vectors: GloVe and word2vec text, and the folders that spaCy writes."""
+"""Read word vectors: text files in GloVe or word2vec format, and folders of spaCy vectors."""
 
 import codecs
 import gzip
@@ -6,7 +6,7 @@ import zlib
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy
 from spacy.vectors import Mode as VectorsMode
@@ -16,22 +16,22 @@ from thinc.api import use_ops
 from thinc.types import Floats2d
 
 from ..errors import Errors
+from ..text.read_texts import open_bytes
 
-# What a plain decimal number is made of, and ends of numbers that ujson completes by itself.
-DECIMAL = b"0123456789.-+eE "
-UNFINISHED = (b"-,", b"+,", b"e,", b"E,")
-# Rows of a table that are no words'.
+DECIMAL = b"0123456789.-+eE "  # the characters of a row of plain decimal numbers
+UNFINISHED = (b"-,", b"+,", b"e,", b"E,")  # incomplete numbers that ujson accepts
+# Rows of a table that do not belong to a word.
 UNKNOWN = ["<unk>", "<UNK>", "[unk]", "[UNK]", "<s>", "</s>", "<pad>", "<PAD>", "[pad]", "[PAD]"]
 
 
 @dataclass(frozen=True)
 class TextVectors:
-    """A text file of vectors as it was read.
+    """The content of a text file of vectors.
 
-    words (dict): The row of each word, in the order of the file.
-    values (Floats2d): The vectors, (nV, nO) float32.
-    lines (Sequence): For each row its line in the file, from 1.
-    duplicates (int): Lines that repeat a word and are left out.
+    words (Dict[str, int]): The row of each word, in the order of the file.
+    values (Floats2d): The vectors, float32 (nV, nO).
+    lines (array[int]): The line in the file of each row, starting at 1.
+    duplicates (int): Number of lines that repeat a word and are left out.
     """
 
     words: dict[str, int]
@@ -43,20 +43,20 @@ class TextVectors:
 def read_text_vectors(path: Path) -> TextVectors:
     """Read vectors in GloVe or word2vec text format, plain or gzipped.
 
-    A first line of two integers is a header: rows and width. Without one the first line gives
-    the width. Words may contain spaces: the last numbers of a line are its vector. Of a word
-    that stands in the file twice, the first vector is kept.
+    A first line of two integers is a header: the number of rows and the width. Without a header
+    the width is that of the first line. Words may contain spaces, because the last numbers of a
+    line are its vector. If a word occurs twice, the first vector is kept.
 
-    path (Path): The file; that it is gzipped is seen from its content, not from its name.
-    RETURNS (TextVectors): Words, vectors and the number of repeated words.
-    RAISES (ValueError): If a line does not fit; the message names the file and the line.
+    path (Path): The file. Gzip is recognised by the content of the file, not by its name.
+    RETURNS (TextVectors): The words and their vectors.
+    RAISES (ValueError): If a line does not fit. The message names the file and the line.
     """
     words: dict[str, int] = {}
     values, lines = array("f"), array("l")
     header: tuple[int, int] | None = None
     nO = found = number = 0
     try:
-        with _open_bytes(path) as file:
+        with open_bytes(path) as file:
             for number, line in enumerate(file, 1):
                 if number == 1:
                     line = line.removeprefix(codecs.BOM_UTF8)
@@ -89,11 +89,11 @@ def read_text_vectors(path: Path) -> TextVectors:
 
 
 def read_vectors_folder(path: Path) -> Vectors:
-    """Read the vectors of a pipeline's folder, of its vocab folder, or of one written by Vectors.
+    """Read the vectors in the folder of a pipeline, of its vocab or of its vectors.
 
     path (Path): The folder.
-    RETURNS (Vectors): The vectors in host memory, with their strings where the folder has them.
-    RAISES (ValueError): If the folder has no vectors or they cannot be read.
+    RETURNS (Vectors): The vectors in host memory, with their strings if the folder has them.
+    RAISES (ValueError): If the folder has no vectors, or they cannot be read.
     """
     folders = [path, path / "vocab", path / "vectors"]
     folder = next((folder for folder in folders if (folder / "vectors").is_file()), None)
@@ -101,7 +101,7 @@ def read_vectors_folder(path: Path) -> Vectors:
         raise ValueError(Errors.E203.format(path=path, found="no such file"))
     exclude = [] if (folder / "strings.json").is_file() else ["strings"]
     try:
-        # spaCy would read straight onto the current device, where the checks are not wanted.
+        # Otherwise spaCy reads onto the current device, but the checks run on the CPU.
         with use_ops("numpy"):
             vectors = Vectors().from_disk(folder, exclude=exclude)
     except (ValueError, EOFError, OSError) as err:
@@ -116,11 +116,11 @@ def read_vectors_folder(path: Path) -> Vectors:
 
 
 def read_table(path: Path) -> tuple[list[str], numpy.ndarray]:
-    """Read the words of a table and their vectors, the rows of zeros left out.
+    """Read the words of a table and their vectors, without words whose vector is zero.
 
-    path (Path): A GloVe or word2vec text file, or a folder of spaCy vectors that has words.
+    path (Path): A GloVe or word2vec text file, or a folder of spaCy vectors with their words.
     RETURNS (Tuple[List[str], ndarray]): Words and float32 vectors (nV, nO), in the file's order.
-    RAISES (ValueError): If there is none, or it has no words, as a table of floret.
+    RAISES (ValueError): If nothing is there, or the table has no words, like those of floret.
     """
     if not path.exists():
         raise ValueError(Errors.E202.format(path=path))
@@ -145,15 +145,9 @@ def read_table(path: Path) -> tuple[list[str], numpy.ndarray]:
     return [word for word, _ in pairs], data[[row for _, row in pairs]]
 
 
-def _open_bytes(path: Path) -> BinaryIO:
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value]
-
-
 def _read_header(line: bytes, path: Path) -> tuple[int, int] | None:
     pieces = line.split()
-    # The table that floret itself writes: rows width minn maxn hashes seed bow eow.
+    # The header of floret's own tables: rows width minn maxn hashes seed bow eow.
     if len(pieces) == 8 and all(piece.isdigit() for piece in pieces[:6]):
         raise ValueError(Errors.E212.format(path=path))
     if len(pieces) == 2 and all(piece.isdigit() for piece in pieces):
@@ -199,8 +193,8 @@ def _read_line(line: bytes, nO: int, where: str) -> tuple[bytes, list[float]]:
 
 
 def _read_decimals(tail: bytes) -> list[float] | None:
-    # ujson reads a row two to three times as fast as float() does, but lets more pass.
-    # What is not plain decimal numbers between single spaces is left to the careful way.
+    """Parse decimal numbers separated by single spaces; return None for anything else."""
+    # ujson is two to three times as fast as float(), but accepts more than numbers.
     if tail.translate(None, DECIMAL):
         return None
     text = tail.replace(b" ", b",") + b","

@@ -1,4 +1,4 @@
-"""One vector per word form, from a table: the target of LMAO."""
+"""One vector per word form, from a table of word vectors: the usual target of LMAO."""
 
 import hashlib
 import json
@@ -19,28 +19,31 @@ from thinc.types import Floats2d
 from ..errors import Errors
 from ..types import TargetBatch
 from .read_vectors import UNKNOWN, read_text_vectors, read_vectors_folder
-from .target_tables import NgramTable, VectorTable, WordTable, get_text
+from .target_tables import RowTable, SubwordTable, TargetTable, get_text
 
 logger = logging.getLogger("spacy")
 
-# Words of the corpus without a single target after which the vectors cannot be meant for it.
-MIN_WORDS = 1000
-N_EXAMPLES = 3
+MIN_WORDS = 1000  # if none of so many words of the corpus has a target, the vectors do not fit it
+N_EXAMPLES = 3  # words that the error then shows
 
 
 class StaticVectors:
-    """Predict a word's vector in a table of word vectors.
+    """Predict the vector of each word in a table of word vectors.
 
-    A word without a vector has no target. Nor has white space, a word whose row is named in
-    `unknown` or is all zeros, and, in floret mode, a run of more than 1,000 characters. A word
-    that is missing from a table without upper-case letters is looked up in lower case.
+    These have no target: words without a vector, white space, words listed in `unknown`, words
+    whose vector is all zeros, and in floret mode words of more than 1,000 characters. If no word of
+    the table has an upper-case letter, words that are missing from it are looked up in lower case.
 
-    path (Optional[Path]): A folder of spaCy vectors (a pipeline, its `vocab`, or what
-        `spacy init vectors` writes; default or floret mode), or a file in GloVe or word2vec text
-        format, plain or gzipped. None takes the vectors of the pipeline's vocab.
-    unknown (List[str]): Names of rows that are no word's vector.
-    width (Optional[int]): The width that the vectors must have; None takes any.
+    path (Optional[Path]): A folder of spaCy vectors in default or floret mode (a pipeline, its
+        `vocab`, or the output of `spacy init vectors`), or a file in GloVe or word2vec text format,
+        plain or gzipped. None for the vectors of the pipeline's vocab.
+    unknown (List[str]): Rows of the table that do not belong to a word, such as "<unk>".
+    width (Optional[int]): The width that the vectors must have; None for any width.
     """
+
+    kind = "vectors"
+    unit = "token"
+    nParts = 1
 
     def __init__(
         self,
@@ -53,7 +56,7 @@ class StaticVectors:
         self.width = width
         self.counts = {"tokens": 0, "targets": 0}
         self._attr: int = ORTH
-        self._table: VectorTable | None = None
+        self._table: TargetTable | None = None
         self._card: dict[str, Any] = {}
         self._examples: list[str] = []
         self._missed: list[str] = []
@@ -62,8 +65,8 @@ class StaticVectors:
     def open(self, vocab: Vocab) -> None:
         """Read the vectors and check them.
 
-        vocab (Vocab): The pipeline's vocab, whose vectors are taken where there is no path.
-        RAISES (ValueError): If the vectors are missing, damaged or of another width.
+        vocab (Vocab): The pipeline's vocab, whose vectors are used if there is no path.
+        RAISES (ValueError): If the vectors are missing, damaged or do not have the width.
         """
         self._examples = []
         if self.path is None:
@@ -84,29 +87,21 @@ class StaticVectors:
 
     @property
     def nO(self) -> int:
-        """Width of one target vector; valid after `open`."""
+        """Width of a target vector; valid after `open`."""
         return self.describe()["width"]
 
-    @property
-    def nParts(self) -> int:
-        """Number of target vectors per token: 1."""
-        return 1
-
     def describe(self) -> dict[str, Any]:
-        """Tell which vectors these are, for the card.
-
-        RETURNS (Dict[str, Any]): Name of the file or folder, rows, width, mode and digest.
-        """
+        """Return name of the file or folder, rows, width, mode and digest, for the card."""
         if self._table is None:
             raise ValueError(Errors.E215)
         return dict(self._card)
 
     def __call__(self, ops: Ops, docs: Sequence[Doc]) -> TargetBatch:
-        """Look up the targets of a batch.
+        """Look up the targets of a batch: see `types.Target`.
 
-        ops (Ops): The backend on whose device the targets are needed.
-        docs (Sequence[Doc]): The batch; its Docs need not share the vocab of `open`.
-        RETURNS (TargetBatch): Each row of the table once and, for each token, which of them.
+        ops (Ops): The backend on which the targets are needed.
+        docs (Sequence[Doc]): The batch. Its Docs need not share the vocab of `open`.
+        RETURNS (TargetBatch): Each row of the table once, and the row of each token.
         RAISES (ValueError): If none of the first 1,000 words of the corpus has a target.
 
         **Shapes** docs of nT tokens -> values (nU, nO), rows (nT, 1)
@@ -121,7 +116,7 @@ class StaticVectors:
         )
         stores = list({id(doc.vocab): doc.vocab.strings for doc in docs}.values())
         found = self._table.find(ops, keys.tolist(), stores)
-        # Words may share a row: those of one lower case, or of a pruned table.
+        # Words share a row if they differ in case only, or if the table was pruned.
         used, part = numpy.unique(numpy.asarray(found), return_inverse=True)
         if used[0] < 0:
             used, part = used[1:], part - 1
@@ -155,32 +150,27 @@ class StaticVectors:
         self._attr = vectors.attr
         if vectors.mode == Mode.floret:
             settings = ("minn", "maxn", "hash_count", "hash_seed", "bow", "eow", "attr")
-            form = json.dumps([getattr(vectors, setting) for setting in settings])
-            self._set_card(name, "floret", values, form.encode("utf8"))
-            self._table = NgramTable(vectors, self.unknown)
+            subwords = json.dumps([getattr(vectors, setting) for setting in settings])
+            self._set_card(name, "floret", values, subwords.encode("utf8"))
+            self._table = SubwordTable(vectors, self.unknown)
             return
         words = [strings[key] for key in vectors.key2row if key in strings]
         self._open_rows(dict(vectors.key2row), values, words, name)
 
     def _open_rows(
-        self,
-        key2row: dict[int, int],
-        values: Floats2d,
-        words: list[str],
-        name: str,
+        self, key2row: dict[int, int], values: Floats2d, words: list[str], name: str
     ) -> None:
         keys = numpy.fromiter(key2row.keys(), dtype="uint64", count=len(key2row))
         rows = numpy.fromiter(key2row.values(), dtype="int64", count=len(key2row))
         self._set_card(name, "default", values, keys.tobytes() + rows.tobytes())
         left_out = set(numpy.flatnonzero(~values.any(axis=1)).tolist())
-        names = {get_string_id(word) for word in self.unknown}
-        left_out.update(key2row[key] for key in names if key in key2row)
         unknown = set(self.unknown)
+        left_out.update(key2row.get(get_string_id(word), -1) for word in unknown)
         words = [word for word in words if word not in unknown]
         lower = bool(words) and all(word == word.lower() for word in words)
         kept = {key: row for key, row in key2row.items() if row not in left_out}
         self._examples = words[:N_EXAMPLES]
-        self._table = WordTable(kept, values, lower=lower)
+        self._table = RowTable(kept, values, lower=lower)
 
     def _set_card(self, name: str, mode: str, values: Floats2d, words: bytes) -> None:
         rows, width = values.shape
@@ -198,6 +188,7 @@ class StaticVectors:
         }
 
     def _check_overlap(self, docs: Sequence[Doc]) -> None:
+        """Raise an error once many words of the corpus have been read, and none has a target."""
         words = [token.text for doc in docs for token in doc if token.text.strip()]
         self._n_missed += len(words)
         self._missed = list(dict.fromkeys(self._missed + words))[:N_EXAMPLES]
@@ -209,7 +200,8 @@ class StaticVectors:
 
 
 def _find_nonfinite(values: Any) -> int:
-    # A sum is finite in float64 if and only if all its float32 terms are.
+    """Return the first row with a value that is not finite, or -1."""
+    # A sum in float64 is finite if and only if all its float32 terms are.
     with numpy.errstate(invalid="ignore"):
         finite = numpy.isfinite(values.sum(axis=1, dtype="float64"))
     return -1 if finite.all() else int(numpy.argmin(finite))

@@ -1,4 +1,4 @@
-"""From the hash of a word to its vector: by row, or from the word's n-grams."""
+"""Tables that give the vector of a word: one row per word, or the mean of its n-grams."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
@@ -8,32 +8,40 @@ from spacy.vectors import Vectors
 from thinc.api import Ops
 from thinc.types import Floats2d, Ints1d
 
-# Words whose row is remembered; beyond that the memory starts anew.
-MAX_WORDS = 100_000
-# Memory of the n-gram table for vectors already computed, in bytes.
-MAX_BYTES = 128 * 1024 * 1024
-# Letters whose n-grams are averaged in one call, which bounds its memory.
-MAX_LETTERS = 4096
-# A longer run of characters is no word: its n-grams say nothing, and they would fill the memory.
+MAX_WORDS = 100_000  # words whose row is cached; the cache is then emptied
+MAX_BYTES = 128 * 1024 * 1024  # size of the cache of SubwordTable
+MAX_LETTERS = 4096  # letters whose n-grams are averaged in one call, to bound its memory
+# A longer run of characters is not a word. Its n-grams mean nothing and would fill the memory.
 MAX_WORD_LENGTH = 1000
 
 
-class VectorTable(Protocol):
-    """Where words find their vectors. A row is valid until the next call of `find`."""
+class TargetTable(Protocol):
+    """A table of target vectors. A row is valid until the next call of `find`."""
 
     def find(self, ops: Ops, keys: list[int], stores: Sequence[StringStore]) -> list[int]:
-        """Give each key its row, -1 where the word has no vector."""
+        """Find the row of each key, -1 if the word has no vector.
+
+        ops (Ops): The backend on which the vectors are needed.
+        keys (List[int]): Distinct hashes of words.
+        stores (Sequence[StringStore]): String stores with the texts of the words.
+        RETURNS (List[int]): One row, or -1, per key.
+        """
 
     def gather(self, ops: Ops, rows: Ints1d) -> Floats2d:
-        """Copy the vectors of some rows to a new array on the device of `ops`."""
+        """Copy the vectors of some rows to a new array on the device of `ops`.
+
+        ops (Ops): The backend that `find` was called with.
+        rows (Ints1d): Rows that `find` returned, none of them negative.
+        RETURNS (Floats2d): The vectors, (len(rows), nO).
+        """
 
 
-class WordTable:
-    """One row per word.
+class RowTable:
+    """A table with one row per word, see `TargetTable`. It moves to each device once.
 
-    key2row (Dict[int, int]): The row of each word's hash, without the words that have no target.
-    values (Floats2d): The vectors, (nV, nO) float32; never written to.
-    lower (bool): Whether a word that is missing is looked up in lower case.
+    key2row (Dict[int, int]): The row of each word's hash, without words that have no target.
+    values (Floats2d): The vectors, float32 (nV, nO); never written to.
+    lower (bool): Whether a missing word is looked up in lower case.
     """
 
     def __init__(self, key2row: dict[int, int], values: Floats2d, *, lower: bool) -> None:
@@ -44,13 +52,7 @@ class WordTable:
         self._rows: dict[int, int] = {}
 
     def find(self, ops: Ops, keys: list[int], stores: Sequence[StringStore]) -> list[int]:
-        """Give each key its row, -1 where the word has no vector.
-
-        ops (Ops): Not used: rows are the same on each device.
-        keys (List[int]): Hashes of words, each once.
-        stores (Sequence[StringStore]): Where their texts are.
-        RETURNS (List[int]): A row of the table or -1 for each key.
-        """
+        """Find the row of each key, -1 if the word has no vector."""
         if len(self._rows) > MAX_WORDS:
             self._rows.clear()
         known = self._rows
@@ -62,12 +64,7 @@ class WordTable:
         return rows
 
     def gather(self, ops: Ops, rows: Ints1d) -> Floats2d:
-        """Copy the vectors of some rows to a new array on the device of `ops`.
-
-        ops (Ops): The backend; the table moves to its device once.
-        rows (Ints1d): Rows of the table, none of them negative.
-        RETURNS (Floats2d): The vectors, (len(rows), nO).
-        """
+        """Copy the vectors of some rows to a new array on the device of `ops`."""
         device = (ops.name, ops.device_id)
         if device not in self._tables:
             self._tables[device] = ops.asarray2f(self._values)
@@ -83,10 +80,11 @@ class WordTable:
         return -1 if row is None else row
 
 
-class NgramTable:
-    """Floret: the vector of any word is the mean over its n-grams' rows.
+class SubwordTable:
+    """A table in floret mode: the vector of any word is the mean over its n-grams' rows.
 
-    A vector costs some 20 microseconds, so those already computed are kept in a bounded array.
+    Computing a vector takes about 20 microseconds, so vectors are cached in an array of bounded
+    size. See `TargetTable`; the rows are those of the cache.
 
     vectors (Vectors): A spaCy table in floret mode; never written to.
     unknown (Iterable[str]): Words without a target.
@@ -103,13 +101,7 @@ class NgramTable:
         self._device: tuple[str, int] | None = None
 
     def find(self, ops: Ops, keys: list[int], stores: Sequence[StringStore]) -> list[int]:
-        """Give each key the row of its vector among those computed, -1 where it has none.
-
-        ops (Ops): The backend on whose device the vectors are kept.
-        keys (List[int]): Hashes of words, each once.
-        stores (Sequence[StringStore]): Where their texts are.
-        RETURNS (List[int]): A row that `gather` knows until the next call, or -1, for each key.
-        """
+        """Find the row of each key, -1 if the word has no vector."""
         device = (ops.name, ops.device_id)
         new = [key for key in keys if key not in self._slots]
         if device != self._device or len(self._slots) + len(new) > self._capacity:
@@ -124,12 +116,7 @@ class NgramTable:
         return [self._slots[key] for key in keys]
 
     def gather(self, ops: Ops, rows: Ints1d) -> Floats2d:
-        """Copy the vectors of some rows to a new array on the device of `ops`.
-
-        ops (Ops): The backend that `find` was called with.
-        rows (Ints1d): Rows that `find` gave, none of them negative.
-        RETURNS (Floats2d): The vectors, (len(rows), nO).
-        """
+        """Copy the vectors of some rows to a new array on the device of `ops`."""
         if self._cache is None:
             return ops.alloc2f(0, self._nO)
         cache: Any = self._cache
@@ -142,8 +129,8 @@ class NgramTable:
         letters = 0
         for key in keys:
             text = get_text(key, stores)
-            no_word = not text or text.isspace() or text in self._unknown
-            if no_word or len(text) > MAX_WORD_LENGTH:
+            is_word = text and not text.isspace() and len(text) <= MAX_WORD_LENGTH
+            if not is_word or text in self._unknown:
                 self._slots[key] = -1
                 continue
             pending.append((key, text))
@@ -156,7 +143,7 @@ class NgramTable:
 
     def _compute(self, ops: Ops, cache: Floats2d, words: list[tuple[int, str]]) -> None:
         vectors = ops.asarray2f(self._vectors.get_batch([text for _, text in words]))
-        # A word whose n-grams were never trained has a vector of zeros.
+        # The vector of a word is zero if none of its n-grams was trained.
         filled = ops.to_numpy(vectors.any(axis=1))
         start = self._filled
         cache[start : start + len(words)] = vectors
@@ -166,11 +153,10 @@ class NgramTable:
 
 
 def get_text(key: int, stores: Sequence[StringStore]) -> str:
-    """Find the text of a hash in the first store that has it.
+    """Return the text of a hash from the first store that has it, or "" if none has it.
 
     key (int): The hash of a word.
     stores (Sequence[StringStore]): The string stores of a batch's Docs, usually one.
-    RETURNS (str): The text; empty for the hash 0.
     """
     for store in stores:
         try:

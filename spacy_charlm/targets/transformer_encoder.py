@@ -1,4 +1,4 @@
-"""A Hugging Face encoder: texts in, vectors of word pieces and their places out."""
+"""A Hugging Face encoder: from texts to vectors of word pieces and their offsets."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,8 @@ from ..errors import Errors
 Layer = str | int | list[int]
 PIECES, LAST = "pieces", "last"
 BATCH = 16  # windows that are encoded at a time
-WINDOW = 512  # pieces of a window, where neither model nor tokenizer has a limit
-NO_LIMIT = 10**6  # tokenizers write numbers such as 1e30 for none
+WINDOW = 512  # word pieces per window if neither the model nor the tokenizer has a limit
+NO_LIMIT = 10**6  # tokenizers without a limit report numbers such as 1e30
 WEIGHTS = ("*.safetensors", "*.bin")
 TOKENIZER = ("tokenizer*.json", "special_tokens_map.json", "vocab.*", "merges.txt", "*.model")
 
@@ -22,21 +22,21 @@ TOKENIZER = ("tokenizer*.json", "special_tokens_map.json", "vocab.*", "merges.tx
 class Pieces(NamedTuple):
     """The word pieces of a text.
 
-    places (ndarray): First character and the one after the last, int64 (nP, 2).
-    vectors (ndarray): float32 (nP, nO).
+    offsets (ndarray): Start and end of each piece in characters, int64 (number of pieces, 2).
+    vectors (ndarray): Vectors of the pieces, float32 (number of pieces, nO).
     """
 
-    places: np.ndarray
+    offsets: np.ndarray
     vectors: np.ndarray
 
 
-class Encoder:
-    """Encode texts by a transformer, longer ones in windows that overlap.
+class TransformerEncoder:
+    """Encode texts with a transformer, long ones in overlapping windows.
 
     model (str): Name on the Hugging Face hub, or a folder.
     layer (str, int or List[int]): "pieces" for the input embeddings, "last", the number of a layer
-        (0 is the sum of the embeddings), or several numbers whose mean is taken.
-    revision (str): Of the hub's repository.
+        (0 is the sum of the embeddings), or a list of numbers for the mean of several layers.
+    revision (str): Revision of the repository on the hub.
     RAISES (ImportError): If torch or transformers is missing.
     RAISES (ValueError): If the model cannot be loaded, has no fast tokenizer or no such layer.
     """
@@ -79,14 +79,14 @@ class Encoder:
         self._window = self._find_window()
 
     def _find_window(self) -> int:
-        """Pieces that the model takes at once."""
-        places = getattr(self._model.config, "max_position_embeddings", None) or 0
+        """Return the largest number of word pieces that the model can encode at once."""
+        positions = getattr(self._model.config, "max_position_embeddings", None) or 0
         embeddings: Any = getattr(self._model, "embeddings", None)
         table: Any = getattr(embeddings, "position_embeddings", None)
         if getattr(table, "padding_idx", None) is not None:
-            places -= table.padding_idx + 1  # RoBERTa counts from behind the padding
-        known = [n for n in (self._tokenizer.model_max_length, places) if 0 < n < NO_LIMIT]
-        return min(known, default=WINDOW)
+            positions -= table.padding_idx + 1  # RoBERTa's positions start after the padding
+        limits = [n for n in (self._tokenizer.model_max_length, positions) if 0 < n < NO_LIMIT]
+        return min(limits, default=WINDOW)
 
     @property
     def nO(self) -> int:
@@ -99,7 +99,7 @@ class Encoder:
         """Encode texts.
 
         texts (Sequence[str]): The texts.
-        YIELDS (Pieces): The pieces of each, in the order of the text; those in two windows twice.
+        YIELDS (Pieces): The word pieces of each text. A piece in two windows occurs twice.
         """
         windows = self._tokenizer(
             list(texts),
@@ -111,22 +111,22 @@ class Encoder:
             return_special_tokens_mask=True,
         )
         owners = np.array(windows["overflow_to_sample_mapping"])
-        found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in texts]
+        pieces: list[list[Pieces]] = [[] for _ in texts]
         ids = windows["input_ids"]
         for start in range(0, len(ids), BATCH):
             vectors = self._run(ids[start : start + BATCH])
             for i, rows in enumerate(vectors, start=start):
-                inner = ~np.array(windows["special_tokens_mask"][i], dtype=bool)
-                inner &= np.array(ids[i]) != self._unknown  # it would be the target of all unknowns
-                places = np.array(windows["offset_mapping"][i], dtype="int64").reshape(-1, 2)
-                found[owners[i]].append((places[inner], rows[inner]))
-        for parts in found:
-            places = [part for part, _ in parts] or [np.zeros((0, 2), dtype="int64")]
-            rows = [part for _, part in parts] or [np.zeros((0, self.nO), dtype="float32")]
-            yield Pieces(np.concatenate(places), np.concatenate(rows))
+                kept = ~np.array(windows["special_tokens_mask"][i], dtype=bool)
+                kept &= np.array(ids[i]) != self._unknown  # one vector for all unknown words
+                offsets = np.array(windows["offset_mapping"][i], dtype="int64").reshape(-1, 2)
+                pieces[owners[i]].append(Pieces(offsets[kept], rows[kept]))
+        nothing = Pieces(np.zeros((0, 2), dtype="int64"), np.zeros((0, self.nO), dtype="float32"))
+        for own in pieces:
+            all_offsets, all_vectors = zip(*(own or [nothing]))
+            yield Pieces(np.concatenate(all_offsets), np.concatenate(all_vectors))
 
     def _run(self, ids: list[list[int]]) -> list[np.ndarray]:
-        """Compute the vectors of some windows, each (pieces, nO)."""
+        """Compute the vectors of some windows, each (number of pieces, nO)."""
         torch = self._torch
         lengths = [len(row) for row in ids]
         pad = self._tokenizer.pad_token_id or 0
@@ -135,7 +135,7 @@ class Encoder:
         mask = torch.tensor([[1] * n + [0] * (width - n) for n in lengths])
         with torch.inference_mode():
             if self._layer == PIECES:
-                found = self._model.get_input_embeddings()(batch.to(self._device))
+                vectors = self._model.get_input_embeddings()(batch.to(self._device))
             else:
                 output = self._model(
                     input_ids=batch.to(self._device),
@@ -143,20 +143,20 @@ class Encoder:
                     output_hidden_states=self._layer != LAST,
                 )
                 if self._layer == LAST:
-                    found = output.last_hidden_state
+                    vectors = output.last_hidden_state
                 else:
                     numbers = [self._layer] if isinstance(self._layer, int) else self._layer
                     layers = [output.hidden_states[number] for number in numbers]
-                    found = torch.stack(layers).mean(dim=0)
-        array = found.float().cpu().numpy()
+                    vectors = torch.stack(layers).mean(dim=0)
+        array = vectors.float().cpu().numpy()
         return [array[i, :n] for i, n in enumerate(lengths)]
 
 
 def digest_model(model: str) -> str | None:
-    """Digest what tells a folder's model from another; None where there is no such folder.
+    """Compute a digest of a model's config, weights and tokenizer.
 
     model (str): Name or folder.
-    RETURNS (Optional[str]): Digest of its config, weights and tokenizer.
+    RETURNS (Optional[str]): The digest; None if there is no such folder.
     """
     folder = Path(model)
     if not (folder / "config.json").is_file():

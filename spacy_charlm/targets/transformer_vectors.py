@@ -1,4 +1,4 @@
-"""The vectors of a transformer: of its word pieces, or of the words in their text."""
+"""Word vectors from a transformer, pooled over the word pieces of each word."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from thinc.api import Ops
 
 from ..errors import Errors
 from ..types import TargetBatch
-from .transformer_encoder import Encoder, Layer, Pieces, digest_model
+from .transformer_encoder import Layer, Pieces, TransformerEncoder, digest_model
 from .vector_cache import VectorCache, read_facts
 
 POOLINGS = ("mean", "first")
@@ -22,25 +22,29 @@ KEY_SIZE = 16
 
 
 class TransformerVectors:
-    """Predict what a transformer makes of each word, its word pieces pooled.
+    """Predict the vector of each word in a transformer, pooled over its word pieces.
 
-    After char_lm, whose targets are the input embeddings of DistilBERT (`layer = "pieces"`).
-    Contextual vectors ("last", numbers) are those of the running text. With a cache each text is
-    encoded once; a cache that is filled ahead (`charlm vectors cache`) needs neither torch nor the
-    model afterwards.
+    Follows char_lm, whose targets are the input embeddings of DistilBERT (`layer = "pieces"`). The
+    vectors of other layers depend on the text around the word. With a cache each text is encoded
+    once. If the cache has been filled before training (`charlm vectors cache`), training needs
+    neither torch nor the model.
 
     model (str): Name on the Hugging Face hub, or a folder.
     layer (str, int or List[int]): "pieces" for the input embeddings, "last", the number of a layer
-        (0 is the sum of the embeddings), or several numbers whose mean is taken.
-    pooling (str): Of the pieces of a word: "mean" or "first".
-    cache (Optional[Path]): Folder that keeps the vectors between runs; None keeps none.
-    dtype (str): In the cache: "float16" or "float32".
-    max_gigabytes (float): Size above which nothing is added to the cache.
-    on_misaligned (str): What becomes of a text with words but no piece: "error", or "skip", which
-        counts it.
-    revision (str): Of the hub's repository.
-    RAISES (ValueError): If a setting is unknown.
+        (0 is the sum of the embeddings), or a list of numbers for the mean of several layers.
+    pooling (str): How the pieces of a word are pooled: "mean" or "first".
+    cache (Optional[Path]): Folder that keeps the vectors between runs; None for no cache.
+    dtype (str): Type of the numbers in the cache: "float16" or "float32".
+    max_gigabytes (float): Size of the cache above which nothing is added.
+    on_misaligned (str): What happens to a text that has words but no word pieces: "error", or
+        "skip" to leave it out and count it.
+    revision (str): Revision of the repository on the hub.
+    RAISES (ValueError): If a setting has an unknown value.
     """
+
+    kind = "vectors"
+    unit = "token"
+    nParts = 1
 
     def __init__(
         self,
@@ -77,10 +81,10 @@ class TransformerVectors:
         self._cached_name = ""
 
     def open(self, vocab: Vocab) -> None:
-        """Open the cache, or load the model where there is none yet.
+        """Open the cache, or load the model if there is no cache yet.
 
         vocab (Vocab): Not used.
-        RAISES (ValueError): If the model cannot be loaded, or the cache is that of another.
+        RAISES (ValueError): If the model cannot be loaded, or the cache is that of another model.
         """
         found = read_facts(self.cache) if self.cache is not None else None
         self._cached_name = found["model"] if found else ""
@@ -92,16 +96,11 @@ class TransformerVectors:
 
     @property
     def nO(self) -> int:
-        """Width of one target vector; valid after `open`."""
+        """Width of a target vector; valid after `open`."""
         return self._nO
 
-    @property
-    def nParts(self) -> int:
-        """Number of target vectors per token: 1."""
-        return 1
-
     def describe(self) -> dict[str, Any]:
-        """Tell which vectors these are, for the card."""
+        """Return model, layer, pooling, width and digest, for the card."""
         if not self._nO:
             raise ValueError(Errors.E215)
         return {
@@ -112,15 +111,15 @@ class TransformerVectors:
         }
 
     def __call__(self, ops: Ops, docs: Sequence[Doc]) -> TargetBatch:
-        """Give the targets of a batch: see `types.Target`.
+        """Look up the targets of a batch: see `types.Target`.
 
-        RAISES (ValueError): If a text has words but no piece, and `on_misaligned` is "error".
+        RAISES (ValueError): If a text has words but no pieces, and `on_misaligned` is "error".
 
         **Shapes** docs of nT tokens -> values (nU, nO), rows (nT, 1); nU words have a vector
         """
         rows, values, n_values = [], [np.zeros((0, self._nO), dtype="float32")], 0
         for doc, found in zip(docs, self._look_up(docs)):
-            # A row that is not a number: the word has no piece.
+            # The row of a word without a piece is NaN.
             has = np.isfinite(found[:, 0]) if len(found) else np.zeros(len(doc), dtype=bool)
             own = np.full(len(doc), -1, dtype="int32")
             own[has] = n_values + np.arange(has.sum())
@@ -132,10 +131,11 @@ class TransformerVectors:
         return TargetBatch(ops.asarray2f(all_values), ops.asarray2i(all_rows))
 
     def fill(self, docs: Iterable[Doc]) -> int:
-        """Put the vectors of texts into the cache.
+        """Add the vectors of texts to the cache.
 
         docs (Iterable[Doc]): The texts.
-        RETURNS (int): How many were added; none once the cache is full.
+        RETURNS (int): Number of texts that were added: 0 if the cache is full.
+        RAISES (ValueError): If the target has no cache.
         """
         cache = self._cache
         if cache is None:
@@ -152,7 +152,7 @@ class TransformerVectors:
             self._cache.close()
 
     def _look_up(self, docs: Sequence[Doc]) -> list[np.ndarray]:
-        """Give the vectors of each Doc's tokens, (nT, nO); NaN where there is none."""
+        """Return the vectors of each Doc's tokens, (nT, nO); NaN for tokens without a vector."""
         keys = [make_key(doc) for doc in docs]
         cached = self._cache
         found = [cached.get(key) if cached is not None else None for key in keys]
@@ -182,7 +182,7 @@ class TransformerVectors:
         return rows
 
     def _load_for(self, doc: Doc) -> Any:
-        """Load the model for a text that the cache should have had."""
+        """Load the model for a text that is missing from the cache."""
         try:
             return self._load()
         except (ImportError, ValueError) as err:
@@ -194,12 +194,12 @@ class TransformerVectors:
 
     def _load(self) -> Any:
         if self._encoder is None:
-            self._encoder = Encoder(self.model, self.layer, self.revision)
+            self._encoder = TransformerEncoder(self.model, self.layer, self.revision)
         return self._encoder
 
     @property
     def _name(self) -> str:
-        """Name of the model, without the path of a folder, which need not be there any more."""
+        """Name of the model, without the path if it is a folder, which may have been removed."""
         folder = Path(self.model)
         return folder.name if folder.is_dir() or folder.name == self._cached_name else self.model
 
@@ -214,12 +214,12 @@ class TransformerVectors:
 
     @cached_property
     def _digest(self) -> str | None:
-        """Digest of the model's files, which are read whole."""
+        """Digest of the model's files. Cached, because computing it reads all of them."""
         return digest_model(self.model)
 
 
 def make_key(doc: Doc) -> bytes:
-    """Make the key of a text: its words and spaces, 16 bytes."""
+    """Make the key of a text, 16 bytes, from its words and spaces."""
     digest = hashlib.blake2b(digest_size=KEY_SIZE)
     for token in doc:
         digest.update(token.text_with_ws.encode("utf8", "surrogatepass"))
@@ -228,33 +228,33 @@ def make_key(doc: Doc) -> bytes:
 
 
 def pool_pieces(doc: Doc, pieces: Pieces, pooling: str) -> np.ndarray:
-    """Pool the vectors of the pieces that overlap each token.
+    """Pool the vectors of the word pieces that overlap each token.
 
-    A piece that crosses tokens belongs to all of them: "can't" is two tokens and other pieces.
+    A piece that overlaps several tokens belongs to all of them: the tokens and pieces of "can't"
+    have different boundaries.
 
     doc (Doc): The text.
-    pieces (Pieces): Its pieces; one that stands in two windows comes twice.
+    pieces (Pieces): Its word pieces.
     pooling (str): "mean", or "first" for the first piece of each token.
-    RETURNS (ndarray): float32 (nT, nO), NaN where no piece overlaps.
+    RETURNS (ndarray): float32 (nT, nO), NaN for tokens that no piece overlaps.
     """
     starts = np.array([token.idx for token in doc], dtype="int64")
     ends = starts + np.array([len(token) for token in doc], dtype="int64")
     sums = np.zeros((len(doc), pieces.vectors.shape[1]), dtype="float32")
     counts = np.zeros(len(doc), dtype="float32")
     first = np.full(len(doc), np.iinfo("int64").max)
-    places = pieces.places
-    kept = places[:, 1] > places[:, 0]
-    # The tokens from the first that ends behind the piece's start to the last that begins before
-    # its end.
-    low = np.searchsorted(ends, places[:, 0], side="right")
-    high = np.searchsorted(starts, places[:, 1], side="left")
-    for piece in np.flatnonzero(kept & (low < high)).tolist():
+    piece_starts, piece_ends = pieces.offsets.T
+    # From the first token that ends after the start of the piece to the last one that starts before
+    # the end of the piece.
+    low = np.searchsorted(ends, piece_starts, side="right")
+    high = np.searchsorted(starts, piece_ends, side="left")
+    for piece in np.flatnonzero((piece_ends > piece_starts) & (low < high)).tolist():
         for token in range(low[piece], high[piece]):
             if pooling == "first":
-                if places[piece, 0] > first[token]:
+                if piece_starts[piece] > first[token]:
                     continue
-                if places[piece, 0] < first[token]:
-                    first[token] = places[piece, 0]
+                if piece_starts[piece] < first[token]:
+                    first[token] = piece_starts[piece]
                     sums[token], counts[token] = 0, 0
             sums[token] += pieces.vectors[piece]
             counts[token] += 1

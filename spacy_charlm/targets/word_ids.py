@@ -1,4 +1,4 @@
-"""Words by their id in the vocabulary of the corpus, as in other language models."""
+"""The ids of words in the vocabulary of a corpus, as in other language models."""
 
 import hashlib
 from collections import Counter
@@ -22,14 +22,15 @@ from ..types import TargetBatch
 class WordIds:
     """Predict the id of each word among the most frequent words of a corpus.
 
-    The comparison for targets that are vectors: it needs no vectors, but an output layer with a row
-    per word. Words outside of the vocabulary and white space have no target.
+    This target needs no vectors, but an output layer with one row per word. It serves as the
+    comparison for targets that are vectors. Words outside the vocabulary and white space have no
+    target.
 
     corpus (Callable[[Language], Iterable[Doc]]): A reader of [corpora], such as
-        `spacy-charlm.TextCorpus.v1`, in whose texts words are counted. A sample is enough.
-    max_words (int): Most words of the vocabulary. Recommended values: 5000 to 50000.
-    min_count (int): Fewest occurrences of a word. Recommended values: 2 to 10.
-    lower (bool): Whether words that differ only in case have one id.
+        `spacy-charlm.TextCorpus.v1`. The words of its texts are counted; a sample is enough.
+    max_words (int): Maximum number of words in the vocabulary. Recommended values: 5000 to 50000.
+    min_count (int): Minimum number of occurrences of a word. Recommended values: 2 to 10.
+    lower (bool): Whether words that differ only in case share an id.
     RAISES (ValueError): If a setting is out of range.
     """
 
@@ -54,7 +55,7 @@ class WordIds:
     def open(self, vocab: Vocab) -> None:
         """Count the words of the corpus.
 
-        vocab (Vocab): The pipeline's, whose language's tokenizer is used.
+        vocab (Vocab): The vocab of the pipeline. The tokenizer is that of its language.
         RAISES (ValueError): If no word is frequent enough.
         """
         nlp = spacy.blank(vocab.lang or "xx")
@@ -65,7 +66,7 @@ class WordIds:
         frequent = {
             nlp.vocab.strings[key]: n for key, n in counts.items() if n >= self.min_count and key
         }
-        # Words of equal frequency in alphabetical order: the ids depend only on the texts.
+        # Words of equal frequency are sorted, so that the ids depend on nothing but the texts.
         ranked = sorted(frequent, key=lambda word: (-frequent[word], word))
         self.words = [word for word in ranked if not word.isspace()][: self.max_words]
         if not self.words:

@@ -25,7 +25,7 @@ def test_index_finds_what_the_exact_search_finds(dtype, monkeypatch):
     assert_array_equal(QUERIES, before[1])
     assert found.rows.shape == found.scores.shape == (100, 5)
     same = found.rows[:, 0] == expected.rows[:, 0]
-    assert same.mean() >= (0.95 if dtype == "f16" else 0.9)  # its threads insert in any order
+    assert same.mean() >= (0.95 if dtype == "f16" else 0.9)  # usearch inserts rows in any order
     assert_allclose(found.scores[same, 0], expected.scores[same, 0], atol=0.02)
     assert (np.diff(found.scores) <= 0).all()
 
@@ -49,7 +49,7 @@ def test_index_goes_to_another_process():
 
 @pytest.mark.parametrize("n_queries", [1, 3])
 def test_index_of_equal_rows(n_queries):
-    """It reaches but some of them; the rest is nothing, and gets no name."""
+    """The search reaches only some of the rows. The others get no word."""
     index = NeighbourIndex(np.ones((3000, 4), dtype="float32"))
     found = index.search(np.ones((n_queries, 4), dtype="float32"), 2000)
     assert found.rows.shape == found.scores.shape == (n_queries, 2000)

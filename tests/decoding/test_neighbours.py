@@ -31,12 +31,12 @@ def test_neighbours_are_the_nearest_by_cosine(ops, block, k):
     expected = cosines(QUERIES, TABLE)
     rows, scores = to_numpy(ops, Neighbours(TABLE, ops).search(QUERIES, k))
     order = np.argsort(-expected, axis=1)[:, :k]
-    assert_array_equal(rows, order)  # no more of them than the table has rows
+    assert_array_equal(rows, order)  # k is larger than the number of rows
     assert_allclose(scores, np.take_along_axis(expected, order, axis=1), atol=1e-5)
 
 
 def test_neighbours_correct_for_hubs(ops, block):
-    """CSLS: 2 cos(q, r) less the mean cosine of r with its ten nearest queries."""
+    """CSLS is 2 cos(q, r) minus the mean cosine of r with its ten nearest queries."""
     sample = RNG.normal(size=(30, 6)).astype("float32")
     near = np.sort(cosines(TABLE, sample), axis=1)[:, -10:].mean(axis=1)
     expected = 2 * cosines(QUERIES, TABLE) - near
@@ -49,7 +49,7 @@ def test_neighbours_correct_for_hubs(ops, block):
 
 @pytest.mark.parametrize("n", [1, 5, len(TABLE)])
 def test_a_row_is_no_query_of_its_own(ops, block, n):
-    """Where the first rows of the table are the typical queries."""
+    """If the first rows of the table are the typical queries."""
     scores = cosines(TABLE, TABLE[:n])
     scores[np.arange(n), np.arange(n)] = -1.0
     near = np.sort(scores, axis=1)[:, -max(1, min(10, n - 1)) :].mean(axis=1)
@@ -58,7 +58,7 @@ def test_a_row_is_no_query_of_its_own(ops, block, n):
 
 
 def test_a_hub_loses():
-    """A row near to every query is the first one by cosine, and not by CSLS."""
+    """A row that is near to every query is first by cosine, but not by CSLS."""
     ops = NumpyOps()
     own = np.eye(12, dtype="float32")
     hub = np.ones((1, 12), dtype="float32")
@@ -87,7 +87,7 @@ def test_neighbours_rank_a_row(ops, block):
 
 
 def test_neighbours_rank_as_they_are_found(ops, block):
-    """Also rows that are equal, as those of a pruned table."""
+    """Rows can be equal, for example in a pruned table."""
     table = np.repeat(TABLE[:5], 4, axis=0)
     wanted = np.arange(20)
     neighbours = Neighbours(table, ops)
@@ -105,7 +105,7 @@ def test_neighbours_rank_what_is_no_vector_last(ops):
 
 
 def test_neighbours_are_a_language_model(ops, block):
-    """The softmax of the cosines, whose probabilities are one in all."""
+    """The softmax of the cosines, whose probabilities sum to one."""
     wanted = RNG.integers(0, 50, 7)
     temperatures = [0.02, 0.1, 1.0]
     found = ops.to_numpy(Neighbours(TABLE, ops).log_probability(QUERIES, wanted, temperatures))
@@ -144,7 +144,7 @@ def test_neighbours_of_nothing(ops):
         table.search_inverted(QUERIES[:0], 3),
     ):
         assert found.rows.shape == (0, 3) and found.scores.shape == (0, 3)
-    zero = table.search(np.zeros((1, 6), "float32"), 2)  # no direction, and no division by zero
+    zero = table.search(np.zeros((1, 6), "float32"), 2)  # no division by zero
     assert np.isfinite(ops.to_numpy(zero.scores)).all()
 
 

@@ -6,7 +6,11 @@ from spacy.training import Example
 from spacy.util import load_model_from_config
 
 from spacy_charlm.decoding.word_table import Spellings
-from spacy_charlm.objectives.heads import load_head, vectors_head
+from spacy_charlm.objectives.heads import (
+    create_linear_head_v1,
+    create_maxout_head_v1,
+    load_head,
+)
 from spacy_charlm.training.pretrain import HEADS, LAST
 from spacy_charlm.types import MaskedDocs
 
@@ -20,7 +24,7 @@ def pretrained(tiny):
 
 
 def make_nlp(tiny, **settings):
-    """The pretrained tok2vec, and charlm_lmfao behind it."""
+    """Make a pipeline of the pretrained tok2vec and charlm_lmfao."""
     config = tiny.config().interpolate()
     nlp_config = spacy.blank("en").config.copy()
     nlp_config["nlp"]["pipeline"] = ["tok2vec"]
@@ -80,14 +84,14 @@ def test_charlm_lmfao_fills_masks(pretrained):
     assert len(words) == 4 and words[0][1] >= words[-1][1]
     first, second = pipe.fill("[MASK] cat saw a [MASK].", k=2)
     assert len(first) == len(second) == 2
-    # What stands behind the mask plays no part: it is hidden, not a word.
+    # The tokenizer itself splits [MASK].
     assert nlp("[MASK]")[0].text == "["
     with pytest.raises(ValueError, match="charlm E746"):
         pipe.fill("no mask")
 
 
 def test_charlm_lmfao_hides_words_from_any_tok2vec(pretrained, tmp_path):
-    """Also from one of spaCy, which knows nothing of masks."""
+    """A tok2vec of spaCy cannot read masks, so it gets Docs without the words."""
     embed = {
         "@architectures": "spacy.MultiHashEmbed.v2",
         "width": 16,
@@ -118,7 +122,7 @@ def test_charlm_lmfao_hides_words_from_any_tok2vec(pretrained, tmp_path):
 
 
 def test_charlm_lmfao_of_another_pipeline(pretrained):
-    """Taken over by `source` it would read with the tok2vec that it came from."""
+    """If copied with `source`, it would use the tok2vec of the other pipeline."""
     nlp = spacy.blank("en")
     nlp.add_pipe("tok2vec")
     nlp.initialize()
@@ -139,8 +143,8 @@ def test_charlm_lmfao_suggests_words(pretrained):
     found = pipe.suggest("Caat", k=3)
     assert found[0][0] == "cat" and -1 - 4 / 4 <= found[0][1] <= 1
     assert [score for _, score in found] == sorted((s for _, s in found), reverse=True)
-    assert {"dog", "slept"}.isdisjoint(word for word, _ in found)  # spelled otherwise
-    far = pipe.suggest("xxxxxxxxxxxxxxxxxxx", k=3)  # of nothing alike: by the vector alone
+    assert {"dog", "slept"}.isdisjoint(word for word, _ in found)  # spelled differently
+    far = pipe.suggest("xxxxxxxxxxxxxxxxxxx", k=3)  # no similar spelling: by the vector alone
     assert len(far) == 3 and all(-1.001 <= score <= 1.001 for _, score in far)
 
 
@@ -149,7 +153,7 @@ def test_charlm_lmfao_suggests_for_a_token_in_its_text(pretrained):
     pipe, doc = nlp.get_pipe("charlm_lmfao"), nlp.make_doc("the caat slept")
     found, alone = pipe.suggest(doc[1], k=3), pipe.suggest("caat", k=3)
     assert {word for word, _ in found} == {word for word, _ in alone}
-    assert found != alone  # the neighbours count
+    assert found != alone  # the context counts
 
 
 def test_spellings_counts_edits():
@@ -186,7 +190,7 @@ def test_charlm_lmfao_round_trips(search, pretrained, tmp_path):
 
 @pytest.mark.parametrize("search", ["exact", "approximate"])
 def test_charlm_lmfao_is_saved_over_itself(search, pretrained, tmp_path):
-    """Vectors and index are mapped from the files that are written anew."""
+    """Vectors and index are mapped from the files that are overwritten."""
     if search == "approximate":
         pytest.importorskip("usearch", reason="needs the extra ann")
     nlp = make_nlp(pretrained, approximate=search == "approximate")
@@ -199,9 +203,9 @@ def test_charlm_lmfao_is_saved_over_itself(search, pretrained, tmp_path):
     assert told(spacy.load(tmp_path / "nlp")(TEXTS[0])) == expected
 
 
-@pytest.mark.parametrize("hidden_size", [0, 6])
-def test_heads_load_from_their_weights(hidden_size):
-    head = vectors_head(3, 4, hidden_size, 2)
+@pytest.mark.parametrize("build", [create_linear_head_v1(), create_maxout_head_v1(6, 2)])
+def test_heads_load_from_their_weights(build):
+    head = build(3, 4)
     head.initialize()
     X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
     assert_allclose(load_head(head.to_bytes(), "head").predict(X), head.predict(X))

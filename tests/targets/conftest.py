@@ -9,8 +9,9 @@ WORDS = ["the", "cat", "saw", "a", "dog"]
 
 
 class Table:
-    """A target for the tests: a row for each of WORDS, none for others."""
+    """A target with one vector for each of WORDS, and none for other words."""
 
+    kind, unit = "vectors", "token"
     nO, nParts = 3, 1
     values = np.random.default_rng(0).normal(size=(len(WORDS), 3)).astype("float32")
 

@@ -44,7 +44,7 @@ def test_head_vectors_ask_the_parser(ops, table, make_doc, parser):
     doc = make_doc("the cat saw a dog")
     found = target(ops, [doc, make_doc("")]).rows
     assert_array_equal(ops.to_numpy(found).ravel(), [1, 2, -1, 4, 2])
-    assert not doc.has_annotation("DEP")  # the caller's Doc stays as it is
+    assert not doc.has_annotation("DEP")  # the caller's Doc is not modified
     assert target.describe()["heads"].startswith("en_pipeline ")
 
 

@@ -10,7 +10,7 @@ def test_ngram_vectors_are_those_of_the_neighbours(ops, table, make_doc):
     docs = [make_doc("the cat Tom saw"), make_doc(""), make_doc("dog")]
     batch = target(ops, docs)
     assert (target.nO, target.nParts, table.opened) == (3, 3, 1)
-    # the cat - saw, then dog: a neighbour never comes from another Doc
+    # the cat Tom saw, then dog: neighbours never come from another Doc
     expected = [[-1, 0, -1], [0, 1, 2], [1, -1, -1], [-1, 2, -1], [-1, 4, -1]]
     assert_array_equal(ops.to_numpy(batch.rows), expected)
     assert_array_equal(ops.to_numpy(batch.values), table.values)

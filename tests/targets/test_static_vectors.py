@@ -12,9 +12,9 @@ from spacy.util import registry
 from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 
-from spacy_charlm.targets import vector_tables
+from spacy_charlm.targets import target_tables
 from spacy_charlm.targets.static_vectors import MIN_WORDS, StaticVectors
-from spacy_charlm.targets.target_tables import NgramTable
+from spacy_charlm.targets.target_tables import SubwordTable
 
 ROWS = {
     "the": [0.5, -1.25, 2.0],
@@ -57,7 +57,7 @@ def open_text(tmp_path, text, name="vectors.txt", **settings):
 
 
 def look_up(ops, target, docs):
-    """The plain twin: one vector, or None, per token."""
+    """A simple reference implementation: one vector, or None, per token."""
     batch = target(ops, docs)
     values, rows = ops.to_numpy(batch.values), ops.to_numpy(batch.rows)
     assert values.dtype == "float32" and values.flags.c_contiguous
@@ -131,11 +131,11 @@ def test_static_vectors_keeps_first_of_repeated_words(tmp_path, ops, caplog):
 @pytest.mark.parametrize(
     "text,message",
     [
-        ("the 1 2 3\nof 1 2\n", "E204.*line 2: expected a word and 3 numbers, found 2"),
-        ("2 3\nthe 1 2\nof 1 2\n", "E204.*line 2: expected a word and 3 numbers, found 2"),
+        ("the 1 2 3\nof 1 2\n", "E204.*a word and 3 numbers.*line 2, but found 2"),
+        ("2 3\nthe 1 2\nof 1 2\n", "E204.*a word and 3 numbers.*line 2, but found 2"),
         ("the\nof\n", "E204.*line 1"),
         (" 1 2 3\nof\n", "E204.*line 2"),
-        ("the 1 2\nof 1 2 3\n", "E205.*line 2: expected a word and 2 numbers, found 3"),
+        ("the 1 2\nof 1 2 3\n", "E205.*a word and 2 numbers.*line 2, but found 3"),
         ("2 2\nthe 1 2 3\nof 1 2 3\n", "E205.*line 2"),
         ("the 1 2 3\nof 1 x 3\n", "E206.*line 2.*'x'"),
         ("the 1 2 3\nof 1 - 3\n", "E206.*line 2.*'-'"),
@@ -150,8 +150,8 @@ def test_static_vectors_keeps_first_of_repeated_words(tmp_path, ops, caplog):
         ("\n\n", "E209"),
         ("2 3\n", "E209"),
         ("0 3\nthe 1 2 3\n", "E209"),
-        ("3 2\nthe 1 2\nof 1 2\n", "E210.*promises 3 vectors, found 2"),
-        ("1 2\nthe 1 2\nof 1 2\n", "E210.*promises 1 vectors, found 2"),
+        ("3 2\nthe 1 2\nof 1 2\n", "E210.*Expected 3 vectors.*but found 2"),
+        ("1 2\nthe 1 2\nof 1 2\n", "E210.*Expected 1 vectors.*but found 2"),
         ("2 2 2 3 2 2166136261 < >\n0 1 2\n1 1 2\n", "E212.*--mode floret"),
     ],
 )
@@ -168,7 +168,7 @@ def test_static_vectors_damaged_gzip(tmp_path):
 
 
 def test_static_vectors_of_another_width(tmp_path):
-    with pytest.raises(ValueError, match="E213.*expected vectors of width 300, found width 3"):
+    with pytest.raises(ValueError, match="E213.*Expected vectors of width 300, but found width 3"):
         open_text(tmp_path, TEXT, width=300)
     assert open_text(tmp_path, TEXT, width=3).nO == 3
 
@@ -261,7 +261,7 @@ def test_static_vectors_respects_attr(ops):
 
 
 def test_static_vectors_symbols_and_mixed_vocabs(tmp_path, ops):
-    # spaCy gives the names of its own symbols small ids instead of hashes.
+    # For the names of its own symbols, spaCy uses small ids instead of hashes.
     target = open_text(tmp_path, "NORM 1 2\nnsubj 3 4\nthe 5 6\n")
     docs = make_docs("NORM|nsubj") + make_docs("the|dog")
     assert look_up(ops, target, docs) == [[1, 2], [3, 4], [5, 6], None]
@@ -306,19 +306,19 @@ def test_static_vectors_floret_zero_rows(ops):
 @pytest.mark.parametrize("make", [lambda: make_vectors(ROWS), make_floret])
 def test_static_vectors_memory_is_bounded(ops, monkeypatch, make):
     vocab = make()
-    monkeypatch.setattr(vector_tables, "MAX_WORDS", 10)
-    monkeypatch.setattr(vector_tables, "MAX_BYTES", 10 * 4 * 4)
-    monkeypatch.setattr(vector_tables, "MAX_LETTERS", 20)
+    monkeypatch.setattr(target_tables, "MAX_WORDS", 10)
+    monkeypatch.setattr(target_tables, "MAX_BYTES", 10 * 4 * 4)
+    monkeypatch.setattr(target_tables, "MAX_LETTERS", 20)
     target, plain = StaticVectors(), StaticVectors()
     target.open(vocab)
     rng = numpy.random.default_rng(0)
     words = [*ROWS, *(f"word{i}" for i in range(40))]
-    # The last batch has more distinct words than the memory has places.
+    # The last batch has more distinct words than the cache has rows.
     for size in (3, 6, 6, 6, 30):
         docs = make_docs("|".join(rng.choice(words, size)), "the")
         plain.open(vocab)
         assert look_up(ops, target, docs) == look_up(ops, plain, docs)
-        if isinstance(target._table, NgramTable):
+        if isinstance(target._table, SubwordTable):
             assert len(target._table._slots) <= max(10, size + 1)
         else:
             assert len(target._table._rows) <= 10 + size + 1

@@ -19,7 +19,10 @@ OPS = NumpyOps()
 
 
 class FakeEncoder:
-    """Pieces of three characters within words that are split at spaces; vectors of their text."""
+    """Splits text at spaces, then into pieces of three characters.
+
+    The vector of a piece is its offset and the length of the text.
+    """
 
     nO = 2
 
@@ -29,15 +32,15 @@ class FakeEncoder:
     def encode(self, texts):
         for text in texts:
             self.texts.append(text)
-            places, start = [], 0
+            offsets, start = [], 0
             for word in text.split(" "):
                 ends = range(start, start + len(word), 3)
-                places += [(i, min(i + 3, start + len(word))) for i in ends]
+                offsets += [(i, min(i + 3, start + len(word))) for i in ends]
                 start += len(word) + 1
-            places = [place for place in places if "#" not in text[slice(*place)]]
-            rows = [(float(a), float(len(text))) for a, _ in places]
+            offsets = [(a, b) for a, b in offsets if "#" not in text[a:b]]
+            rows = [(float(a), float(len(text))) for a, _ in offsets]
             yield Pieces(
-                np.array(places, dtype="int64").reshape(-1, 2),
+                np.array(offsets, dtype="int64").reshape(-1, 2),
                 np.array(rows, dtype="float32").reshape(-1, 2),
             )
 
@@ -59,7 +62,7 @@ def make_target(monkeypatch):
 def test_transformer_vectors_pool_the_pieces_of_each_token(make_target):
     docs = [NLP.make_doc("wonderful can't"), NLP.make_doc(""), NLP.make_doc("a b")]
     batch = make_target()(OPS, docs)
-    # wonderful: won der ful; "can't" is can 't to the model, ca n't to spaCy: can is part of both.
+    # won der ful. The model splits can 't and spaCy ca n't: both tokens overlap the piece can.
     expected = [[3, 15], [10, 15], [11.5, 15], [0, 3], [2, 3]]
     assert_array_equal(batch.rows.ravel(), [0, 1, 2, 3, 4])
     assert_allclose(batch.values, expected)
@@ -75,8 +78,8 @@ def test_transformer_vectors_of_words_without_a_piece(make_target):
 
 def test_pieces_in_two_windows_count_with_their_mean():
     doc = NLP.make_doc("ab cd")
-    places = np.array([[0, 2], [3, 5], [3, 5], [5, 5]])
-    pieces = Pieces(places, np.array([[1.0], [2.0], [4.0], [9.0]], dtype="float32"))
+    offsets = np.array([[0, 2], [3, 5], [3, 5], [5, 5]])
+    pieces = Pieces(offsets, np.array([[1.0], [2.0], [4.0], [9.0]], dtype="float32"))
     assert_array_equal(pool_pieces(doc, pieces, "mean"), [[1], [3]])
     assert_array_equal(pool_pieces(doc, pieces, "first"), [[1], [3]])
 
@@ -100,14 +103,14 @@ def test_transformer_vectors_encode_each_text_once(make_target, tmp_path):
 
 def test_transformer_vectors_fill_a_cache_until_it_is_full(make_target, tmp_path, caplog):
     docs = [NLP.make_doc(f"film {i}") for i in range(9)]
-    target = make_target(cache=tmp_path / "cache", max_gigabytes=2e-8)  # 20 bytes, 8 for a text
+    target = make_target(cache=tmp_path / "cache", max_gigabytes=2e-8)  # 20 bytes; a text takes 8
     added = [target.fill([doc]) for doc in docs]
     assert added == [1, 1, 1, 0, 0, 0, 0, 0, 0]
     assert len(make_target.encoder.texts) == 3 and caplog.text.count("charlm W231") == 1
 
 
 def test_transformer_vectors_of_a_folder_that_is_gone(make_target, tmp_path, monkeypatch):
-    """A cache that was filled from a folder needs it no more."""
+    """The folder of the model is not needed once the cache is filled."""
     folder = tmp_path / "models" / "fake"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}", encoding="utf8")
@@ -179,7 +182,7 @@ def test_transformer_vectors_of_another_cache(make_target, tmp_path):
         make_target().fill([])
 
 
-# With a real encoder, small and random.
+# Tests with a real encoder, small and with random weights.
 
 SIZES = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8}
 
@@ -208,7 +211,7 @@ def test_transformer_vectors_of_a_real_encoder(bert, layer, tmp_path):
     docs = [NLP.make_doc("the cat can't " * 6), NLP.make_doc(""), NLP.make_doc("the cat")]
     batch = target(OPS, docs)
     assert (batch.rows >= 0).all() and batch.values.shape == (len(batch.rows), 8)
-    same = np.allclose(batch.values[0], batch.values[4], atol=1e-6)  # two times "the"
+    same = np.allclose(batch.values[0], batch.values[4], atol=1e-6)  # "the" occurs twice
     assert same == (layer == "pieces")
     cached = TransformerVectors(bert, layer=layer, cache=tmp_path / "cache", dtype="float32")
     cached.open(Vocab())
@@ -250,7 +253,7 @@ def test_a_model_folder_without_weights(bert, tmp_path):
 
 
 def test_weights_of_another_model(bert, tmp_path):
-    """Layers that the file lacks would be random ones."""
+    """Layers that are missing from the file would have random weights."""
     numpy_file = pytest.importorskip("safetensors.numpy", reason="needs the extra transformers")
     shutil.copytree(bert, tmp_path / "other")
     path = tmp_path / "other" / "model.safetensors"
@@ -261,7 +264,7 @@ def test_weights_of_another_model(bert, tmp_path):
 
 
 def test_caches_tell_models_of_one_size_apart(bert, tmp_path):
-    """Two trainings of one architecture, in folders of the same name."""
+    """Two models of the same architecture, in folders of the same name."""
     for name in ("one", "two"):
         shutil.copytree(bert, tmp_path / name / "model")
     path = tmp_path / "two" / "model" / "model.safetensors"
@@ -275,7 +278,7 @@ def test_caches_tell_models_of_one_size_apart(bert, tmp_path):
 
 
 def test_what_the_tokenizer_does_not_know_is_no_target(bert):
-    """All of it would have one vector."""
+    """All unknown words would have the same vector."""
     target = TransformerVectors(bert, layer="pieces")
     target.open(Vocab())
     batch = target(OPS, [Doc(NLP.vocab, words=["cat", "😀", "a"])])

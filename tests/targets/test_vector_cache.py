@@ -129,7 +129,7 @@ def test_vector_cache_finds_damaged_rows_and_takes_new_ones(tmp_path, caplog):
     cache.add(make_key(1), make_rows(1))
     assert_array_equal(cache.get(make_key(1)), make_rows(1))
     cache.close()
-    # The older record comes first or last: a damaged one never hides a good one.
+    # A damaged record never hides a good one, whichever is read first.
     for name in ("0", "z"):
         for path in tmp_path.glob(f"{data.stem}.*"):
             path.rename(tmp_path / f"{name}{path.suffix}")
@@ -164,7 +164,7 @@ def test_vector_cache_of_another_model(tmp_path, facts, message):
     VectorCache(tmp_path, FACTS).close()
     with pytest.raises(ValueError, match=message):
         VectorCache(tmp_path, facts)
-    # What is not known, as the digest where the model is not at hand, fits any.
+    # An unknown fact, such as the digest of a missing model, fits any value.
     assert VectorCache(tmp_path, {**FACTS, "digest": None}).nO == 4
 
 

@@ -63,7 +63,7 @@ def test_word_ids_in_lower_case(corpus, ops):
 
 
 def test_word_ids_of_neighbours(corpus, ops):
-    """NgramVectors moves ids as it moves rows of vectors."""
+    """NgramVectors moves ids in the same way as vectors."""
     target = NgramVectors(WordIds(corpus, min_count=1), [-1, 1])
     target.open(Vocab())
     words = target.target.words
