@@ -58,7 +58,7 @@ class TransformerEncoder:
             raise ValueError(Errors.E231.format(model=model))
         missing = [key for key in loaded["missing_keys"] if not key.startswith("pooler")]
         if missing or self._model.config.is_encoder_decoder:
-            found = f"no weights for {', '.join(missing[:3])}" if missing else "a decoder behind it"
+            found = f"no weights for {', '.join(missing[:3])}" if missing else "an encoder-decoder"
             raise ValueError(Errors.E230.format(model=model, found=found))
         self._model.eval()
         depth = int(self._model.config.num_hidden_layers)

@@ -94,3 +94,16 @@ def test_word_ids_name_what_is_wrong(corpus):
         WordIds(corpus).describe()
     with pytest.raises(ValueError, match="E309.*WordIds.*CosineLoss"):
         create_lmao_v1(WordIds(corpus), CosineLoss(), create_linear_head_v1(), WordMasking())
+
+
+def test_word_ids_of_a_reader_whose_docs_have_their_own_vocab():
+    docs = [Doc(Vocab(), words=["cat", "dog"]), Doc(Vocab(), words=["dog", "bird"])]
+    target = make(lambda nlp: docs)
+    assert target.words == ["dog", "bird", "cat"]
+
+
+def test_word_ids_are_used_after_open(corpus, ops):
+    target = WordIds(corpus)
+    for use in (lambda: target.nO, lambda: target(ops, [Doc(Vocab(), words=["the"])])):
+        with pytest.raises(ValueError, match="E215"):
+            use()
