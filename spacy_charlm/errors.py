@@ -477,6 +477,19 @@ class Errors(metaclass=_WithCodes):
         "`config` in the row or in its group; relative paths start at the current folder."
     )
     E673 = "Expected `command` of a group of rows to be one of: {expected}, but found '{found}'."
+    E674 = (
+        "Expected the files that the run '{row}' reads to exist, but these do not: {found}. Create "
+        "them, or correct the paths; relative paths start at the current folder."
+    )
+    E675 = (
+        "Expected a valid config for the row '{row}', but found: {found}. Nothing has been run. "
+        "Correct the config, or the `settings` and `blocks` of the row and its group."
+    )
+    E676 = (
+        "Expected the settings of the row '{row}' to exist in '{config}', but found '{found}'. "
+        "Correct the name; a block of `blocks` adds settings that the config does not have."
+    )
+    E677 = "Expected {expected} in {where} of '{path}', but found: {found}. Correct the file."
     E680 = "Expected --parts to be among {expected}, but found {found}. Separate several by commas."
     E681 = (
         "Expected the marks {expected} in '{path}', but found none. Add them where the table "

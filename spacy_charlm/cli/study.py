@@ -1,5 +1,6 @@
 """`charlm study`: all runs of a table."""
 
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import srsly
 import typer
-from spacy.cli._util import show_validation_error
 from wasabi import msg
 
 from .show_errors import show_errors
@@ -46,8 +46,7 @@ def study_cli(
     study = read_study(study_path, output, variables=_read_values(values or []), only=only or [])
     display = Display(study)
     try:
-        with show_validation_error(study_path):
-            run_study(study, jobs=jobs, gpu_id=use_gpu, show=display.show)
+        run_study(study, jobs=jobs, gpu_id=use_gpu, show=display.show)
     except KeyboardInterrupt:
         msg.warn("Stopped. The same command continues where it was.")
         raise typer.Exit(130) from None
@@ -66,7 +65,8 @@ def study_cli(
             msg.info(str(err))
     for title, error in study.errors.items():
         msg.fail(title, error)
-    msg.good(f"{len(study.runs) - len(study.errors)} of {len(study.runs)} runs: {output}")
+    n_runs = len(study.chosen)
+    msg.good(f"{n_runs - len(study.errors)} of {n_runs} runs: {output}")
     if study.errors:
         raise typer.Exit(1)
 
@@ -86,7 +86,7 @@ class Display:
         from ..training.progress import clock
 
         self._erase()
-        n_runs = len(self._study.runs)
+        n_runs = len(self._study.chosen)
         if not self._started:
             self._started = True
             self._said.update(states)
@@ -105,6 +105,9 @@ class Display:
             lines = [f"  {run.title}  {run.share_done():.0%}" for run in active]
             elapsed = clock(time.monotonic() - self._start)
             lines.append(f"{len(states)} of {n_runs} runs, {elapsed} so far, {remaining}")
+            # A line that is wrapped would count as two when the table is erased.
+            width = shutil.get_terminal_size().columns - 1
+            lines = [line[:width] for line in lines]
             print("\n".join(lines), flush=True)  # noqa: T201 - redrawn, so not a message
             self._n_lines = len(lines)
 

@@ -4,7 +4,9 @@ import hashlib
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
+from configparser import InterpolationError
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,8 +14,11 @@ from typing import Any
 
 import srsly
 from spacy.schemas import ConfigSchemaPretrain, ConfigSchemaTraining
-from spacy.util import load_model_from_config, registry
+from spacy.util import is_package, load_model_from_config, registry
 from thinc.api import Config
+from thinc.config import ConfigValidationError
+
+from ..errors import Errors
 
 TRAIN, PRETRAIN, CHARLM_PRETRAIN = "train", "pretrain", "charlm pretrain"
 COMMANDS = (TRAIN, PRETRAIN, CHARLM_PRETRAIN)
@@ -21,6 +26,9 @@ CONFIG, LOG, CURVE = "config.cfg", "log.txt", "curve.jsonl"
 STARTED, FINISHED, SCORES = "started.json", "settings.json", "metrics.json"
 WEIGHTS = ("model-best.bin", "model-last.bin")
 PIPELINES = ("model-best", "model-last")
+# The values of [paths] that have to exist before a run begins: files, folders, installed packages.
+INPUTS = ("train", "dev", "raw_text", "dev_text", "vectors", "target_vectors", "parser")
+INPUTS += ("init_tok2vec", "init_weights", "misspellings")
 N_LINES = 25  # of the log of a run that failed
 # Runs a command line, with its output in a file; returns the exit code.
 Execute = Callable[[list[str], Path], int]
@@ -35,8 +43,8 @@ class Run:
     """One training.
 
     The folder gets config.cfg (complete), log.txt, what the command writes, curve.jsonl (scores by
-    step, `train` only), settings.json (written at the end: config and digests of all files that it
-    names), and metrics.json (scores on `data`).
+    step, `train` only), settings.json (written at the end: config, digests of all files that it
+    names, and seconds), and metrics.json (scores on `data`).
 
     task (str): Name of the group in the study, or "pretrain".
     name (str): Name of the row, such as "CharCNN/LMAO".
@@ -80,22 +88,45 @@ class Run:
     def validate(self) -> None:
         """Build and check what the config describes, with spaCy's own validation.
 
-        RAISES (ConfigValidationError): If a setting is missing, unknown or of a wrong type.
-        RAISES (ValueError): If a function of the config refuses a value.
+        RAISES (ValueError): If a setting is missing or of a wrong type, a name is unknown, or a
+            function refuses a value.
         """
-        nlp = load_model_from_config(self.config, auto_fill=True)
-        filled = nlp.config.interpolate()
-        if self.command == TRAIN:
-            registry.resolve(filled["training"], schema=ConfigSchemaTraining)
-        else:
-            registry.resolve(filled["pretraining"], schema=ConfigSchemaPretrain)
+        try:
+            filled = load_model_from_config(self.config, auto_fill=True).config.interpolate()
+            if self.command == TRAIN:
+                registry.resolve(filled["training"], schema=ConfigSchemaTraining)
+            else:
+                registry.resolve(filled["pretraining"], schema=ConfigSchemaPretrain)
+        except (ValueError, InterpolationError) as err:
+            raise ValueError(Errors.E675.format(row=self.title, found=describe_error(err))) from err
+
+    def check_files(self) -> None:
+        """Check that the data and the paths that the config reads exist.
+
+        RAISES (ValueError): If one does not.
+        """
+        paths = self.config.interpolate().get("paths", {})
+        named = {name: paths[name] for name in INPUTS if paths.get(name)}
+        if self.source is not None:
+            named.pop("init_weights", None)  # written before this run begins
+        if self.data is not None:
+            named["evaluate"] = str(self.data)
+        missing = [
+            f"{name} = {value}"
+            for name, value in named.items()
+            if not Path(value).exists() and not is_package(value)
+        ]
+        if missing:
+            raise ValueError(Errors.E674.format(row=self.title, found=", ".join(missing)))
 
     def is_trained(self) -> bool:
         """Whether the folder holds the result of exactly this config and these files."""
         path = self.folder / FINISHED
         if not path.is_file() or not any(self.folder.glob("model-*")):
             return False
-        return srsly.read_json(path) == self._describe()
+        found = srsly.read_json(path)
+        found.pop("seconds", None)
+        return found == self._describe()
 
     def is_complete(self) -> bool:
         """Whether it is trained and, if it is to be scored, scored."""
@@ -105,12 +136,20 @@ class Run:
 
     def share_done(self) -> float:
         """Share of the training that is done, as far as its files tell; 0 if they do not."""
+        config = self.config.interpolate()
         if self.command == TRAIN:
-            max_steps = self.config["training"].get("max_steps") or 0
-            lines = _read_lines(self.folder / CURVE)
-            return srsly.json_loads(lines[-1])["step"] / max_steps if lines and max_steps else 0.0
-        found = re.findall(r"(\d+(?:\.\d+)?)%", "\n".join(_read_lines(self.folder / LOG)[-5:]))
-        return float(found[-1]) / 100 if found and self.command == CHARLM_PRETRAIN else 0.0
+            max_steps = config["training"].get("max_steps")
+            steps = re.findall(r'"step": ?(\d+)', "\n".join(_read_lines(self.folder / CURVE)))
+            return int(steps[-1]) / max_steps if steps and max_steps else 0.0
+        log = "\n".join(_read_lines(self.folder / LOG))
+        if self.command == CHARLM_PRETRAIN:
+            shares = re.findall(r"(\d+(?:\.\d+)?)%", log)
+            return float(shares[-1]) / 100 if shares else 0.0
+        # Epoch and words. The first line of the second epoch tells how many words an epoch has.
+        rows = re.findall(r"^ *(\d+) +(\d+) +[\d.]+ +[\d.]+ +\d+ *$", log, re.MULTILINE)
+        epoch_words = next((int(words) for epoch, words in rows if epoch != "0"), 0)
+        n_words = epoch_words * config["pretraining"].get("max_epochs", 0)
+        return min(int(rows[-1][1]) / n_words, 1.0) if n_words else 0.0
 
     def execute(self, execute: Execute, gpu_id: int) -> None:
         """Train and score, unless that is done.
@@ -131,6 +170,11 @@ class Run:
             return srsly.read_json(self.folder / SCORES)["scores"]
         meta = self.folder / "model-last" / "meta.json"
         return srsly.read_json(meta)["performance"] if meta.is_file() else {}
+
+    def seconds(self) -> float:
+        """Return how long the training took; 0 if it has not ended."""
+        path = self.folder / FINISHED
+        return srsly.read_json(path).get("seconds", 0.0) if path.is_file() else 0.0
 
     def megabytes(self) -> float:
         """Return the size of the weights or of the pipeline."""
@@ -156,8 +200,10 @@ class Run:
         arguments = [str(self.folder / CONFIG), str(self.folder), *gpu]
         if self.command == TRAIN:
             arguments.insert(1, "--output")
+        start = time.monotonic()
         self._call(execute, [*self.command.split(), *arguments, *["--resume"] * resumes])
-        srsly.write_json(self.folder / FINISHED, described)
+        seconds = round(time.monotonic() - start, 1)
+        srsly.write_json(self.folder / FINISHED, {**described, "seconds": seconds})
 
     def _score(self, execute: Execute, gpu: list[str]) -> None:
         output = self.folder / "scores.json"
@@ -181,14 +227,17 @@ class Run:
         return path.is_file() and srsly.read_json(path)["digest"] == self._digest_scores()
 
     def _digest_scores(self) -> str:
-        facts = [srsly.read_json(self.folder / FINISHED), self.gold_preproc, digest(self.data)]
+        facts = [self._describe(), self.gold_preproc, digest(self.data)]
         return hashlib.sha256(srsly.json_dumps(facts).encode("utf8")).hexdigest()[:16]
 
     def _describe(self) -> dict[str, Any]:
         """Describe what decides the result: the config, and the content of the files it names."""
+        config = self.config.interpolate()
+        # A cache of vectors grows while it is used; it holds what other settings decide.
+        texts = set(_find_strings(config)) - {config.get("paths", {}).get("cache")}
         files = {
             text: digest(Path(text))
-            for text in sorted(set(_find_strings(self.config.interpolate())))
+            for text in sorted(texts)
             if len(text) < 1000 and Path(text).exists() and self.folder not in Path(text).parents
         }
         return {"command": self.command, "config": self.config.to_str(), "files": files}
@@ -216,6 +265,17 @@ def _digest_files(stamps: tuple[tuple[str, int, int], ...]) -> str:
             while block := file_.read(1 << 20):
                 found.update(block)
     return found.hexdigest()[:16]
+
+
+def describe_error(err: Exception) -> str:
+    """Describe an error in a config without printing the whole config.
+
+    err (Exception): The error.
+    RETURNS (str): Where it is, and what is wrong.
+    """
+    if isinstance(err, ConfigValidationError):
+        err = ConfigValidationError.from_error(err, title="", show_config=False)
+    return " ".join(str(err).replace("\t", ": ").split())
 
 
 def _find_strings(value: Any) -> Iterator[str]:

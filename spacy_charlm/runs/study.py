@@ -22,16 +22,18 @@ from thinc.api import Config
 from ..errors import Errors
 from ..machine import count_cores
 from ..types import Score
-from .run import COMMANDS, CURVE, PRETRAIN, TRAIN, Run, RunFailed
+from .run import COMMANDS, CONFIG, CURVE, PRETRAIN, TRAIN, Run, RunFailed, describe_error
 
 THREADS = ("OMP", "OPENBLAS", "BLIS", "MKL", "VECLIB", "NUMEXPR")
 STUDY_KEYS = ("title", "vars", "blocks", "pretrain", "train", "extra")
 ROW_KEYS = ("config", "settings", "blocks", "from")
 GROUP_KEYS = (*ROW_KEYS[:3], "command", "seeds", "evaluate", "gold_preproc", "rows")
+VARIABLE = re.compile(r"\$\{(\w+)\}")
 # The scores of a table, each of which only some components have.
 METRICS = ("cats_macro_f", "cats_micro_f", "ents_f", "tag_acc", "dep_uas", "dep_las")
 TRIALS, TABLE = "trials.csv", "table"
 DONE, FAILED, SKIPPED = "done", "failed", "skipped"
+GRACE = 60.0  # seconds that a process has to end before it is killed; a checkpoint is saved in them
 
 
 @dataclass
@@ -39,29 +41,31 @@ class Study:
     """Runs, and the table that they make.
 
     title (str): Title of the table.
-    runs (List[Run]): Pretrainings first, then all rows with the first seed, and so on.
+    runs (List[Run]): Pretrainings first, then all rows with the first seed, and so on. The table
+        has all that are complete.
+    chosen (List[Run]): Those of them to run.
     output (Path): Folder of all runs.
     extra (List[Path]): JSON files with scores of other programs, for further rows.
     errors (Dict[str, str]): Why runs failed, by title.
-    seconds (Dict[str, float]): How long runs took, by title.
+    seconds (Dict[str, float]): How long the runs of this call took, by title.
     """
 
     title: str
     runs: list[Run]
+    chosen: list[Run]
     output: Path
     extra: list[Path] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def scores(self) -> list[Score]:
-        """Return the scores of all finished trainings, those of the extra files last."""
+        """Return the scores of all complete trainings, those of the extra files last."""
         found: dict[tuple[str, str], list[float]] = {}
-        for run in self.runs:
-            if run.command == TRAIN and run.title not in self.errors and run.is_trained():
-                scores = run.scores()
-                for metric in METRICS:
-                    if isinstance(scores.get(metric), int | float):
-                        found.setdefault((run.name, metric), []).append(scores[metric])
+        for run in self._find_complete():
+            scores = run.scores()
+            for metric in METRICS:
+                if isinstance(scores.get(metric), int | float):
+                    found.setdefault((run.name, metric), []).append(scores[metric])
         rows = [Score(name, metric, tuple(values)) for (name, metric), values in found.items()]
         order = {run.name: i for i, run in reversed(list(enumerate(self.runs)))}
         rows.sort(key=lambda score: (order[score.source], METRICS.index(score.metric)))
@@ -73,38 +77,32 @@ class Study:
     def curves(self) -> dict[str, dict[str, list[list[tuple[int, float]]]]]:
         """Return scores by step during training: metric -> row -> one curve per seed."""
         found: dict[str, dict[str, list[list[tuple[int, float]]]]] = {}
-        for run in self.runs:
+        for run in self._find_complete():
             path = run.folder / CURVE
-            if run.command == TRAIN and path.is_file():
-                lines = list(srsly.read_jsonl(path))
-                for metric in ("cats_score", "ents_f", "dep_las"):
-                    points = [
-                        (line["step"], line["scores"][metric])
-                        for line in lines
-                        if isinstance(line["scores"].get(metric), int | float)
-                    ]
-                    if points:
-                        found.setdefault(metric, {}).setdefault(run.name, []).append(points)
+            lines = list(srsly.read_jsonl(path)) if path.is_file() else []
+            for metric in ("cats_score", "ents_f", "dep_las"):
+                points = [
+                    (line["step"], line["scores"][metric])
+                    for line in lines
+                    if isinstance(line["scores"].get(metric), int | float)
+                ]
+                if points:
+                    found.setdefault(metric, {}).setdefault(run.name, []).append(points)
         return found
 
     def write_trials(self) -> Path:
-        """Write trials.csv: a line per run with settings, scores, seconds, size and error."""
-        rows = []
+        """Write trials.csv: config, scores, seconds, size and error of runs that have ended."""
+        rows: list[dict[str, Any]] = []
         for run in self.runs:
             error = self.errors.get(run.title, "")
-            scores = {} if error or run.command != TRAIN else run.scores()
-            rows.append(
-                {
-                    "task": run.task,
-                    "row": run.name,
-                    "seed": run.seed,
-                    "folder": str(run.folder),
-                    "seconds": round(self.seconds.get(run.title, 0.0), 1) or "",
-                    "megabytes": round(run.megabytes(), 2) if not error else "",
-                    **{key: x for key, x in scores.items() if isinstance(x, int | float)},
-                    "error": error.strip().splitlines()[-1] if error else "",
-                }
-            )
+            row = {"task": run.task, "row": run.name, "seed": run.seed}
+            row["config"] = str(run.folder / CONFIG)
+            if error:
+                rows.append({**row, "error": error.strip().splitlines()[-1]})
+            elif run.is_complete():
+                row |= {"seconds": run.seconds(), "megabytes": round(run.megabytes(), 2)}
+                scores = run.scores() if run.command == TRAIN else {}
+                rows.append(row | {k: x for k, x in scores.items() if isinstance(x, int | float)})
         names = list(dict.fromkeys(name for row in rows for name in row if name != "error"))
         path = self.output / TRIALS
         with path.open("w", encoding="utf8", newline="") as file_:
@@ -112,6 +110,10 @@ class Study:
             writer.writeheader()
             writer.writerows(rows)
         return path
+
+    def _find_complete(self) -> list[Run]:
+        """Find the trainings whose folders hold all results."""
+        return [run for run in self.runs if run.command == TRAIN and run.is_complete()]
 
 
 def read_study(
@@ -128,44 +130,50 @@ def read_study(
         rows; `train`, groups of rows by task; `extra`, JSON files with further scores. A group has
         `config`, `settings` (values by dotted path), `blocks` (names), `command`, `seeds`,
         `evaluate` (a .spacy file), `gold_preproc` and `rows`. A row may have `config`, `settings`
-        and `blocks` of its own, and `from`, the pretraining that it starts from.
+        and `blocks` of its own, and `from`, the pretraining that it starts from: the one with the
+        same seed, or else the one with the first seed.
     output (Path): Folder for the runs.
     variables (Optional[Mapping[str, Any]]): Values in place of those in `vars`.
     only (Sequence[str]): Patterns of the names of rows to run, such as "CharCNN/*"; all if empty.
         The pretrainings that they start from are run as well.
     RETURNS (Study): The study.
-    RAISES (ValueError): If a key or a name is unknown, or no row is left.
+    RAISES (ValueError): If the file is not as described, a name is unknown, a config cannot be
+        read, or no row is left.
     """
-    raw = srsly.read_yaml(path)
-    _check_keys(raw, STUDY_KEYS, path, "the study")
-    known = dict(raw.get("vars") or {})
-    _check_keys(variables or {}, tuple(known), path, "--set")
-    content = _substitute(raw, {**known, **(variables or {})})
-    named = content.get("blocks") or {}
-    groups = {PRETRAIN: {"command": PRETRAIN, "seeds": [0], **(content.get("pretrain") or {})}}
-    groups.update(content.get("train") or {})
+    try:
+        raw = srsly.read_yaml(path)
+    except ValueError as err:
+        raise ValueError(_report(path, "the study", "valid YAML", err)) from err
+    raw = _read_section(raw, STUDY_KEYS, path, "the study")
+    known = _read_section(raw.get("vars"), None, path, "vars")
+    _check_names(variables or {}, tuple(known), path, "--set")
+    content = _substitute(raw, {**known, **(variables or {})}, path)
+    named = _read_section(content.get("blocks"), None, path, "blocks")
+    groups = {PRETRAIN: content.get("pretrain")}
+    groups |= _read_section(content.get("train"), None, path, "train")
     runs: list[Run] = []
-    sources: dict[str, Run] = {}
-    for task, group in groups.items():
-        _check_keys(group, GROUP_KEYS, path, task)
-        for seed in _read_seeds(group.get("seeds", 0)):
-            for name, row in (group.get("rows") or {}).items():
-                row = row or {}
-                _check_keys(row, ROW_KEYS, path, f"{task}: {name}")
+    sources: dict[str, dict[int, Run]] = {}
+    for task, section in groups.items():
+        group = _read_section(section, GROUP_KEYS, path, task)
+        if task == PRETRAIN:
+            group.setdefault("command", PRETRAIN)
+        rows = _read_section(group.get("rows"), None, path, f"{task}, rows")
+        for seed in _read_seeds(group.get("seeds", 0), path, task):
+            for name, section in rows.items():
+                row = _read_section(section, ROW_KEYS, path, f"{task}: {name}")
                 run = _make_run(path, output, task, name, seed, group, row, named, sources)
                 runs.append(run)
                 if task == PRETRAIN:
-                    sources.setdefault(name, run)
-    if only:
-        chosen = [run for run in runs if any(fnmatch(run.name, text) for text in only)]
-        needed = {id(run.source) for run in chosen}
-        runs = [run for run in runs if run in chosen or id(run) in needed]
-    if not runs:
-        raise ValueError(Errors.E671.format(path=path, found=", ".join(only) or "no rows"))
+                    sources.setdefault(name, {})[seed] = run
     # All rows with one seed before the next seed: a config that does not work shows early.
     runs.sort(key=lambda run: (run.task != PRETRAIN, run.seed))
-    extra = [Path(text) for text in content.get("extra") or []]
-    return Study(content.get("title") or path.stem, runs, output, extra)
+    matching = [run for run in runs if not only or any(fnmatch(run.name, text) for text in only)]
+    needed = {run.source.folder for run in matching if run.source is not None}
+    chosen = [run for run in runs if run in matching or run.folder in needed]
+    if not chosen:
+        raise ValueError(Errors.E671.format(path=path, found=", ".join(only) or "no rows"))
+    extra = [Path(text) for text in _as_list(content.get("extra"))]
+    return Study(content.get("title") or path.stem, runs, chosen, output, extra)
 
 
 def run_study(
@@ -175,7 +183,7 @@ def run_study(
     gpu_id: int = -1,
     show: Callable[[Sequence[Run], Mapping[str, str], float], None] = lambda *_: None,
 ) -> Study:
-    """Run what is not complete yet; a run that fails does not stop the others.
+    """Run the chosen runs that are not complete; one that fails does not stop the others.
 
     study (Study): The study.
     jobs (int): Runs at a time; 0 for one per core. The cores are shared among them.
@@ -183,44 +191,52 @@ def run_study(
     show (Callable): Called about once a second with the active runs, the state of each finished run
         ("done", "failed" or "skipped") by title, and the seconds that are left.
     RETURNS (Study): The same study, with errors and seconds.
-    RAISES (ConfigValidationError): If a config is not valid; nothing has been run then.
+    RAISES (ValueError): If a config is not valid or a file is missing; nothing has been run then.
     RAISES (KeyboardInterrupt): If it is stopped by Ctrl-C or SIGTERM; its processes have ended.
     """
-    for run in study.runs:
+    for run in study.chosen:
         run.validate()
+        run.check_files()
     study.output.mkdir(parents=True, exist_ok=True)
     cores = count_cores()
     jobs = jobs or cores
     processes = Processes(max(1, cores // jobs))
-    states = {run.title: DONE for run in study.runs if run.is_complete()}
-    waiting = [run for run in study.runs if run.title not in states]
-    active: dict[Future[float], Run] = {}
+    states = {run.title: DONE for run in study.chosen if run.is_complete()}
+    waiting = [run for run in study.chosen if run.title not in states]
+    active: dict[Future[None], Run] = {}
+    starts: dict[str, float] = {}
     show([], states, float("nan"))
-    with _end_by_signals(), ThreadPoolExecutor(jobs) as pool:
-        try:
-            while waiting or active:
-                for run in list(waiting):
-                    if run.source is not None and states.get(run.source.title) in (FAILED, SKIPPED):
-                        waiting.remove(run)
-                        states[run.title] = SKIPPED
-                        study.errors[run.title] = f"{run.source.title} failed"
-                    elif len(active) < jobs and (run.source is None or run.source.title in states):
-                        waiting.remove(run)
-                        active[pool.submit(_time, run, processes, gpu_id)] = run
-                ended, _ = wait(active, timeout=1.0, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    run = active.pop(future)
-                    try:
-                        study.seconds[run.title] = future.result()
-                        states[run.title] = DONE
-                    except RunFailed as err:
-                        study.errors[run.title] = str(err)
-                        states[run.title] = FAILED
-                left = _estimate_left(study, waiting, list(active.values()), jobs)
-                show(list(active.values()), states, left)
-        finally:
-            processes.end()
-    study.write_trials()
+    try:
+        with _end_by_signals(), ThreadPoolExecutor(jobs) as pool:
+            try:
+                while waiting or active:
+                    for run in list(waiting):
+                        source = "" if run.source is None else run.source.title
+                        if states.get(source) in (FAILED, SKIPPED):
+                            waiting.remove(run)
+                            states[run.title] = SKIPPED
+                            study.errors[run.title] = f"{source} failed"
+                        elif (not source or source in states) and len(active) < jobs:
+                            waiting.remove(run)
+                            starts[run.title] = time.monotonic()
+                            active[pool.submit(run.execute, processes, gpu_id)] = run
+                    ended, _ = wait(active, timeout=1.0, return_when=FIRST_COMPLETED)
+                    elapsed = {title: time.monotonic() - x for title, x in starts.items()}
+                    for future in ended:
+                        run = active.pop(future)
+                        try:
+                            future.result()
+                            study.seconds[run.title] = elapsed[run.title]
+                            states[run.title] = DONE
+                        except RunFailed as err:
+                            study.errors[run.title] = str(err)
+                            states[run.title] = FAILED
+                    running = list(active.values())
+                    show(running, states, _estimate_left(study, waiting, running, elapsed, jobs))
+            finally:
+                processes.end()
+    finally:
+        study.write_trials()
     return study
 
 
@@ -257,8 +273,15 @@ class Processes:
         """End all processes and start no more."""
         with self._lock:
             self._ended = True
-            for process in self._active:
-                process.terminate()
+            active = list(self._active)
+        for process in active:
+            process.terminate()
+        deadline = time.monotonic() + GRACE
+        for process in active:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 @contextmanager
@@ -278,27 +301,30 @@ def _end_by_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _time(run: Run, processes: Processes, gpu_id: int) -> float:
-    start = time.monotonic()
-    run.execute(processes, gpu_id)
-    return time.monotonic() - start
-
-
-def _estimate_left(study: Study, waiting: Sequence[Run], active: Sequence[Run], jobs: int) -> float:
-    """Estimate the seconds left from the runs of the same task that have ended."""
+def _estimate_left(
+    study: Study,
+    waiting: Sequence[Run],
+    active: Sequence[Run],
+    elapsed: Mapping[str, float],
+    jobs: int,
+) -> float:
+    """Estimate the seconds left from runs of the same task that have ended or report progress."""
+    shares = {run.title: run.share_done() for run in active}
+    totals = {title: elapsed[title] / share for title, share in shares.items() if share > 0.02}
+    totals |= study.seconds
     by_task: dict[str, list[float]] = {}
-    for run in study.runs:
-        if run.title in study.seconds:
-            by_task.setdefault(run.task, []).append(study.seconds[run.title])
-    known = [x for values in by_task.values() for x in values]
-    if not known:
+    for run in study.chosen:
+        if run.title in totals:
+            by_task.setdefault(run.task, []).append(totals[run.title])
+    if not totals:
         return float("nan")
 
     def expect(run: Run) -> float:
-        values = by_task.get(run.task, known)
-        return sum(values) / len(values)
+        values = by_task.get(run.task, list(totals.values()))
+        return totals.get(run.title, sum(values) / len(values))
 
-    left = sum(map(expect, waiting)) + sum(expect(r) * (1 - r.share_done()) for r in active)
+    left = sum(map(expect, waiting))
+    left += sum(max(0.0, expect(run) - elapsed[run.title]) for run in active)
     return left / min(jobs, max(1, len(waiting) + len(active)))
 
 
@@ -311,43 +337,40 @@ def _make_run(
     group: dict[str, Any],
     row: dict[str, Any],
     named: dict[str, Any],
-    sources: dict[str, Run],
+    sources: dict[str, dict[int, Run]],
 ) -> Run:
+    where = f"{task}: {name}"
     file = row.get("config") or group.get("config")
     if file is None or not Path(file).is_file():
-        raise ValueError(Errors.E672.format(path=path, row=f"{task}: {name}", found=file))
+        raise ValueError(Errors.E672.format(path=path, row=where, found=file))
     command = group.get("command", TRAIN)
     if command not in COMMANDS:
         raise ValueError(Errors.E673.format(expected=", ".join(COMMANDS), found=command))
     folder = output / task / name / f"seed-{seed}"
-    config = load_config(Path(file), interpolate=False)
-    for block in (*_as_list(group.get("blocks")), *_as_list(row.get("blocks"))):
-        if block not in named:
-            raise ValueError(
-                Errors.E670.format(
-                    path=path,
-                    where=f"{task}: {name}, blocks",
-                    expected=", ".join(named),
-                    found=block,
-                )
-            )
-        for dotted, value in named[block].items():
+    try:
+        config = load_config(Path(file), interpolate=False)
+    except ValueError as err:
+        raise ValueError(Errors.E675.format(row=where, found=describe_error(err))) from err
+    blocks = [*_as_list(group.get("blocks")), *_as_list(row.get("blocks"))]
+    _check_names(blocks, tuple(named), path, f"{where}, blocks")
+    for block in blocks:
+        for dotted, value in _read_section(named[block], None, path, f"blocks, {block}").items():
             _replace(config, dotted, value)
-    settings = {**(group.get("settings") or {}), **(row.get("settings") or {})}
+    settings: dict[str, Any] = {}
+    for place, owner in ((task, group), (where, row)):
+        settings |= _read_section(owner.get("settings"), None, path, f"{place}, settings")
     settings["system.seed"] = seed
     source = None
     if row.get("from"):
-        if row["from"] not in sources:
-            raise ValueError(
-                Errors.E670.format(
-                    path=path,
-                    where=f"{task}: {name}, from",
-                    expected=", ".join(sources),
-                    found=row["from"],
-                )
-            )
-        source = sources[row["from"]]
+        _check_names([row["from"]], tuple(sources), path, f"{where}, from")
+        by_seed = sources[row["from"]]
+        source = by_seed.get(seed, next(iter(by_seed.values())))
         settings["paths.init_weights"] = str(source.weights)
+    # spaCy ignores unknown settings of a section, so a misspelled one would run unnoticed.
+    for dotted in settings:
+        section, _, last = dotted.rpartition(".")
+        if last not in _find_section(config, section):
+            raise ValueError(Errors.E676.format(row=where, config=file, found=dotted))
     if command == TRAIN:
         config["training"]["logger"] = {
             "@loggers": "spacy.ConsoleLogger.v3",
@@ -379,34 +402,61 @@ def _replace(config: Config, dotted: str, value: Any) -> None:
     section[last] = value
 
 
-def _check_keys(found: Iterable[str], known: Sequence[str], path: Path, where: str) -> None:
+def _find_section(config: Config, dotted: str) -> Mapping[str, Any]:
+    """Return a section of a config; an empty one if there is none."""
+    section: Any = config
+    for name in dotted.split("."):
+        section = section.get(name) if isinstance(section, dict) else None
+    return section if isinstance(section, dict) else {}
+
+
+def _read_section(
+    value: Any, known: tuple[str, ...] | None, path: Path, where: str
+) -> dict[str, Any]:
+    """Check that a part of the study maps names, known ones if they are given, to values."""
+    if value is not None and not isinstance(value, dict):
+        raise ValueError(_report(path, where, "names with values", repr(value)))
+    if known is not None:
+        _check_names(value or {}, known, path, where)
+    return dict(value or {})
+
+
+def _check_names(found: Iterable[str], known: tuple[str, ...], path: Path, where: str) -> None:
     for name in found:
         if name not in known:
-            expected = ", ".join(known)
+            expected = ", ".join(known) or "(none is defined)"
             raise ValueError(
                 Errors.E670.format(path=path, where=where, expected=expected, found=name)
             )
 
 
-def _read_seeds(seeds: Any) -> list[int]:
-    return [int(seed) for seed in (seeds.split(",") if isinstance(seeds, str) else _as_list(seeds))]
+def _read_seeds(seeds: Any, path: Path, task: str) -> list[int]:
+    try:
+        return [int(x) for x in (seeds.split(",") if isinstance(seeds, str) else _as_list(seeds))]
+    except (TypeError, ValueError) as err:
+        raise ValueError(
+            _report(path, f"{task}, seeds", "integers separated by commas", repr(seeds))
+        ) from err
+
+
+def _report(path: Path, where: str, expected: str, found: object) -> str:
+    return Errors.E677.format(path=path, where=where, expected=expected, found=found)
 
 
 def _as_list(value: Any) -> list[Any]:
     return [] if value is None else value if isinstance(value, list) else [value]
 
 
-def _substitute(value: Any, variables: Mapping[str, Any]) -> Any:
+def _substitute(value: Any, variables: Mapping[str, Any], path: Path) -> Any:
     """Put values in place of ${name}; names with dots belong to the configs and stay."""
     if isinstance(value, dict):
-        return {key: _substitute(part, variables) for key, part in value.items()}
+        return {key: _substitute(part, variables, path) for key, part in value.items()}
     if isinstance(value, list):
-        return [_substitute(part, variables) for part in value]
+        return [_substitute(part, variables, path) for part in value]
     if not isinstance(value, str):
         return value
-    whole = re.fullmatch(r"\$\{(\w+)\}", value)
-    if whole and whole[1] in variables:
+    _check_names(VARIABLE.findall(value), tuple(variables), path, "${...}")
+    whole = VARIABLE.fullmatch(value)
+    if whole:
         return variables[whole[1]]
-    return re.sub(
-        r"\$\{(\w+)\}", lambda m: str(variables[m[1]]) if m[1] in variables else m[0], value
-    )
+    return VARIABLE.sub(lambda match: str(variables[match[1]]), value)

@@ -1,12 +1,14 @@
 """Studies: with a stand-in for spaCy's commands, and those of the project."""
 
 import csv
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import spacy
@@ -14,18 +16,21 @@ import srsly
 from spacy.language import DEFAULT_CONFIG_PRETRAIN_PATH
 from spacy.util import load_config, load_model_from_config
 from thinc.api import Config, get_current_ops, set_current_ops
-from thinc.config import ConfigValidationError
 from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
-from spacy_charlm.runs.run import FINISHED, SCORES, STARTED
-from spacy_charlm.runs.study import read_study, run_study
+from spacy_charlm.cli.study import Display
+from spacy_charlm.runs import study as study_module
+from spacy_charlm.runs.run import CURVE, FINISHED, LOG, SCORES, STARTED
+from spacy_charlm.runs.study import Processes, read_study, run_study
 
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((ROOT / "configs" / "studies").glob("*.yml"))
 CONFIG = """
 [paths]
 init_weights = null
+train = null
+cache = null
 
 [system]
 seed = 0
@@ -115,6 +120,11 @@ def logs():
     }
 
 
+def trials():
+    with Path("out/trials.csv").open() as file_:
+        return {(line["row"], line["seed"]): line for line in csv.DictReader(file_)}
+
+
 def test_study_runs_rows_times_seeds(folder):
     study = run()
     assert not study.errors
@@ -165,8 +175,7 @@ def test_study_goes_on_where_a_run_fails(folder):
     assert all("the reason" in error for error in study.errors.values())
     assert not Path("out/textcat/wide/none/seed-0", FINISHED).exists()
     assert {score.source for score in study.scores()} == {"plain/none", "plain/words"}
-    with Path("out/trials.csv").open() as file_:
-        lines = {(line["row"], line["seed"]): line for line in csv.DictReader(file_)}
+    lines = trials()
     assert len(lines) == 7
     assert lines["wide/none", "1"]["error"] == "the reason"
     assert lines["plain/none", "0"]["cats_micro_f"] == "0.25"
@@ -220,6 +229,104 @@ def test_study_runs_chosen_rows_and_what_they_start_from(folder):
     assert set(logs()) == {"pretrain/some/words/seed-0", "textcat/plain/words/seed-1"}
 
 
+def test_study_reports_complete_rows_that_are_not_chosen(folder):
+    first = run()
+    before = trials()
+    assert len(before) == 7
+    second = run(only=["plain/none"])
+    assert [r.title for r in second.chosen] == [f"textcat: plain/none (seed {n})" for n in (0, 1)]
+    assert second.scores() == first.scores()
+    assert trials() == before  # with the seconds of the first call
+    Path("out/textcat/wide/none/seed-1", FINISHED).unlink()
+    run(only=["plain/none"])
+    assert set(before) - set(trials()) == {("wide/none", "1")}
+
+
+def test_study_starts_from_the_pretraining_with_the_same_seed(folder):
+    run(STUDY.replace("  config: pretrain.cfg", "  config: pretrain.cfg\n  seeds: [0, 1]"))
+    for seed in (0, 1):
+        config = load_config(f"out/textcat/plain/words/seed-{seed}/config.cfg")
+        expected = f"out/pretrain/some/words/seed-{seed}/model-last.bin"
+        assert config["paths"]["init_weights"] == expected
+
+
+def test_study_keeps_results_when_files_are_missing(folder):
+    (folder / "docs.spacy").write_bytes(b"docs")
+    text = STUDY.replace("training.dropout: 0.3", "paths.train: docs.spacy")
+    run(text)
+    before = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*")}
+    (folder / "docs.spacy").unlink()
+    with pytest.raises(ValueError, match=r"E674.*wide/none \(seed 0\).*train = docs.spacy"):
+        run(text)
+    assert {path: path.stat().st_mtime_ns for path in Path("out").rglob("*")} == before
+
+
+def test_study_takes_a_cache_that_has_grown_for_the_same(folder):
+    (folder / "cache").mkdir()
+    text = STUDY.replace("training.dropout: 0.3", "paths.cache: cache")
+    run(text)
+    before = logs()
+    (folder / "cache" / "more.data").write_bytes(b"rows")
+    run(text)
+    assert logs() == before
+
+
+@pytest.mark.parametrize(
+    "command, name, content, expected",
+    [
+        ("train", CURVE, "", 0.0),
+        ("train", CURVE, '{"step":1,"epoch":0}\n{"step":3,"epo', 0.6),
+        ("pretrain", LOG, "  #      # Words\n  0    10   1.5   1.5   9\n", 0.0),
+        ("pretrain", LOG, "  0    10   1.5   1.5   9\n  1    20   1.5   1.5   9\n", 0.5),
+        ("charlm pretrain", LOG, "Pretraining: 12.5%, 9 words\nPretraining: 25.0%, ", 0.25),
+    ],
+)
+def test_run_tells_the_share_that_is_done(command, name, content, expected, folder):
+    study = read_study(Path("study.yml"), Path("out"), variables={"steps": 5})
+    some = next(r for r in study.runs if r.command == command.split()[-1])
+    some.command = command
+    if command != "train":
+        some.config["pretraining"]["max_epochs"] = 2
+    assert some.share_done() == 0.0
+    some.folder.mkdir(parents=True)
+    (some.folder / name).write_text(content)
+    assert some.share_done() == pytest.approx(expected)
+
+
+def test_study_kills_processes_that_do_not_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(study_module, "GRACE", 0.1)
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=1)"
+    )
+    processes = Processes(1)
+    codes = []
+    command = [sys.executable, "-c", f"{code}; time.sleep(60)"]
+    thread = Thread(target=lambda: codes.append(processes(command, tmp_path / "log")))
+    thread.start()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not (
+        (tmp_path / "log").is_file() and (tmp_path / "log").read_text()
+    ):
+        time.sleep(0.05)
+    processes.end()
+    thread.join(30)
+    assert codes == [-signal.SIGKILL]
+
+
+def test_study_draws_lines_that_fit_the_terminal(folder, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", "30")
+    study = read_study(Path("study.yml"), Path("out"))
+    Display(study).show(study.runs[:2], {}, 61.0)
+    lines = screen.getvalue().splitlines()
+    assert len(lines) == 3 and all(len(line) < 30 for line in lines)
+
+
 def test_study_ends_its_processes(folder):
     Path("study.yml").write_text(STUDY.replace('"${steps}"', "77"))
     code = "from spacy.cli import setup_cli; setup_cli()"
@@ -257,10 +364,13 @@ def test_study_command_ends_with_1_where_a_run_failed(folder):
     result = CliRunner().invoke(app, ["study", "study.yml", "out", "--set", "seeds=0"])
     assert result.exit_code == 1
     assert "the reason" in result.stdout and "25.0" in result.stdout
+    again = CliRunner().invoke(app, ["study", "study.yml", "out", "--set", "seeds=0"])
+    assert again.exit_code == 1 and "3 of 4 runs are complete already" in again.stdout
+    assert "3 of 4 runs: out" in again.stdout
 
 
 def test_study_validates_every_config_before_it_runs_any(folder):
-    with pytest.raises(ConfigValidationError):
+    with pytest.raises(ValueError, match=r"E675.*wide/none \(seed 0\).*dropout: .*valid number"):
         run(STUDY.replace("training.dropout: 0.3", 'training.dropout: "much"'))
     assert logs() == {}
 
@@ -274,6 +384,14 @@ def test_study_validates_every_config_before_it_runs_any(folder):
         ("blocks: wide", "blocks: wild", "E670.*wide/none, blocks.*'wild'"),
         ("    config: train.cfg", "    config: other.cfg", "E672.*plain/none.*other.cfg"),
         ("pretrain:\n", "pretrain:\n  command: walk\n", "E673.*train, pretrain.*'walk'"),
+        ("${seeds}", "nothing.yml, evaluate: x.spacy", "E677.*valid YAML"),
+        ("seeds: ${seeds}", "evaluate: x.spacy", "E674.*evaluate = x.spacy"),
+        ("training.dropout: 0.3", "training.dropuot: 0.3", "E676.*wide/none.*training.dropuot"),
+        ("training.dropout: 0.3", "trainin.dropout: 0.3", "E676.*wide/none.*trainin.dropout"),
+        ("spacy.batch_by_words.v1", "spacy.nothing.v1", "E675.*wide/none.*spacy.nothing.v1"),
+        ("rows:\n    some/words:", "rows: [some/words]", r"E677.*pretrain, rows.*\['some/words'\]"),
+        ('seeds: "0,1"', 'seeds: "0,b"', "E677.*integers.*textcat, seeds.*'0,b'"),
+        ('"${steps}"', '"${stepz}"', "E670.*seeds, steps.*'stepz'"),
     ],
 )
 def test_study_names_what_is_wrong(old, new, message, folder):
