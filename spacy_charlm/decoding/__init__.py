@@ -1,1 +1,1 @@
-"""From vectors back to words. No Docs in here."""
+"""Find the words nearest to a vector. This subpackage does not depend on Docs."""

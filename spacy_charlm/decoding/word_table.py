@@ -15,7 +15,7 @@ from .neighbour_index import NeighbourIndex
 from .neighbours import Neighbours, best_words, normalise
 
 MAX_EDITS = 0.5  # edits per character, above which two spellings are different words
-# Costs that are subtracted from the cosine. They were tuned on misspellings that no score uses.
+# Costs that are subtracted from the cosine, tuned on misspellings that no evaluation uses.
 EDIT_COST = 4.0  # of a word that differs in every character
 RANK_COST = 0.1  # of a word at ten times the row: the table has frequent words first
 WORDS, VECTORS, INDEX, HUBNESS = "words.msg", "vectors.npy", "words.usearch", "hubness.npy"
@@ -144,7 +144,7 @@ class WordTable:
             with replace_whole(folder / INDEX) as part:
                 self._get_index(NUMPY).to_disk(part)
         else:
-            (folder / INDEX).unlink(missing_ok=True)  # of another table
+            (folder / INDEX).unlink(missing_ok=True)  # it may belong to an older table
         if self._csls and len(self.words):
             self._get_index(NUMPY)
             np.save(folder / HUBNESS, to_numpy(self._hubness))

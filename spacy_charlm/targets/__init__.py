@@ -1,1 +1,1 @@
-"""What is predicted: from Docs to vectors or ids, one or several per token."""
+"""Targets of pretraining: from Docs to vectors or ids, one or several per token."""

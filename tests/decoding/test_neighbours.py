@@ -48,7 +48,7 @@ def test_neighbours_correct_for_hubs(ops, block):
 
 
 @pytest.mark.parametrize("n", [1, 5, len(TABLE)])
-def test_a_row_is_no_query_of_its_own(ops, block, n):
+def test_a_row_is_not_compared_with_itself(ops, block, n):
     """If the first rows of the table are the typical queries."""
     scores = cosines(TABLE, TABLE[:n])
     scores[np.arange(n), np.arange(n)] = -1.0
@@ -86,7 +86,7 @@ def test_neighbours_rank_a_row(ops, block):
     assert_array_equal(ops.to_numpy(Neighbours(TABLE, ops).rank(QUERIES, wanted)), expected)
 
 
-def test_neighbours_rank_as_they_are_found(ops, block):
+def test_neighbours_rank_agrees_with_search(ops, block):
     """Rows can be equal, for example in a pruned table."""
     table = np.repeat(TABLE[:5], 4, axis=0)
     wanted = np.arange(20)
@@ -97,7 +97,7 @@ def test_neighbours_rank_as_they_are_found(ops, block):
     assert_array_equal(found[0][ranks], wanted)
 
 
-def test_neighbours_rank_what_is_no_vector_last(ops):
+def test_neighbours_rank_invalid_queries_last(ops):
     queries = QUERIES[:3].copy()
     queries[1], queries[2, 0] = 0, np.nan
     ranks = ops.to_numpy(Neighbours(TABLE, ops).rank(queries, np.array([0, 0, 0])))

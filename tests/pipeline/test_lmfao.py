@@ -41,7 +41,7 @@ def make_nlp(tiny, **settings):
     return nlp
 
 
-def told(doc):
+def get_annotations(doc):
     return [(token._.charlm_words, token._.charlm_margin) for token in doc]
 
 
@@ -66,9 +66,9 @@ def test_charlm_lmfao_names_the_nearest_words(pretrained):
 
 def test_charlm_lmfao_survives_empty_texts_and_batches(pretrained):
     nlp = make_nlp(pretrained)
-    alone = [told(nlp(text)) for text in TEXTS]
+    alone = [get_annotations(nlp(text)) for text in TEXTS]
     for one, doc in zip(alone, nlp.pipe(TEXTS, batch_size=2)):
-        together = told(doc)
+        together = get_annotations(doc)
         assert len(one) == len(together)
         for (words, _), (others, _) in zip(one, together):
             assert (words is None) == (others is None)
@@ -161,8 +161,8 @@ def test_spellings_counts_edits():
 
     def found(word):
         rows, cost = spellings.find(word)
-        places = 0.1 * np.log10(rows + 1)
-        return dict(zip(rows.tolist(), np.round(cost - places, 6).tolist()))
+        rank_costs = 0.1 * np.log10(rows + 1)
+        return dict(zip(rows.tolist(), np.round(cost - rank_costs, 6).tolist()))
 
     assert found("cat") == {1: 0.0, 2: round(4 / 3, 6)}
     assert found("seperatly") == {3: round(4 * 2 / 9, 6)}
@@ -176,13 +176,13 @@ def test_charlm_lmfao_round_trips(search, pretrained, tmp_path):
         pytest.importorskip("usearch", reason="needs the extra ann")
         settings = {"approximate": True, "index_dtype": search}
     nlp = make_nlp(pretrained, **settings)
-    expected = [told(nlp(text)) for text in TEXTS]
+    expected = [get_annotations(nlp(text)) for text in TEXTS]
     nlp.to_disk(tmp_path / "nlp")
     (pretrained.folder / "vectors.txt").unlink()
     loaded = spacy.load(tmp_path / "nlp")
     copy = load_model_from_config(nlp.config, auto_fill=True).from_bytes(nlp.to_bytes())
     for other in (loaded, copy):
-        assert [told(other(text)) for text in TEXTS] == expected
+        assert [get_annotations(other(text)) for text in TEXTS] == expected
         assert other.get_pipe("charlm_lmfao").fill("the [MASK]") == nlp.get_pipe(
             "charlm_lmfao"
         ).fill("the [MASK]")
@@ -194,13 +194,13 @@ def test_charlm_lmfao_is_saved_over_itself(search, pretrained, tmp_path):
     if search == "approximate":
         pytest.importorskip("usearch", reason="needs the extra ann")
     nlp = make_nlp(pretrained, approximate=search == "approximate")
-    expected = told(nlp(TEXTS[0]))
+    expected = get_annotations(nlp(TEXTS[0]))
     nlp.to_disk(tmp_path / "nlp")
     for _ in range(2):
         nlp = spacy.load(tmp_path / "nlp")
         nlp.to_disk(tmp_path / "nlp")
-        assert told(nlp(TEXTS[0])) == expected
-    assert told(spacy.load(tmp_path / "nlp")(TEXTS[0])) == expected
+        assert get_annotations(nlp(TEXTS[0])) == expected
+    assert get_annotations(spacy.load(tmp_path / "nlp")(TEXTS[0])) == expected
 
 
 @pytest.mark.parametrize("build", [create_linear_head_v1(), create_maxout_head_v1(6, 2)])

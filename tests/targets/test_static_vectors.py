@@ -82,7 +82,7 @@ def test_static_vectors_reads_text(tmp_path, ops, header, name):
     assert target.counts == {"tokens": 5, "targets": 4}
 
 
-def test_static_vectors_leaves_out_what_is_no_word(tmp_path, ops):
+def test_static_vectors_leaves_out_rows_that_are_not_words(tmp_path, ops):
     target = open_text(tmp_path, TEXT + "\u00a0 1 2 3\n")
     docs = make_docs("<unk>|nil| |\n|\u00a0|the")
     assert look_up(ops, target, docs) == [None] * 5 + [ROWS["the"]]

@@ -130,7 +130,7 @@ def test_transformer_vectors_of_a_folder_that_is_gone(make_target, tmp_path, mon
         TransformerVectors(str(folder.with_name("other")), cache=tmp_path / "cache").open(Vocab())
 
 
-def test_transformer_vectors_encode_a_damaged_text_anew(make_target, tmp_path):
+def test_transformer_vectors_encode_a_damaged_text_again(make_target, tmp_path):
     doc = NLP.make_doc("wonderful film")
     target = make_target(cache=tmp_path / "cache")
     expected = target(OPS, [doc]).values
@@ -152,7 +152,7 @@ def test_transformer_vectors_of_a_text_that_cannot_be_aligned(make_target, caplo
     assert target.skipped == 2 and caplog.text.count("charlm W232") == 1
 
 
-def test_keys_tell_words_and_spaces():
+def test_keys_distinguish_words_and_spaces():
     words = {make_key(Doc(NLP.vocab, words=w, spaces=s)) for w, s in (
         (["a", "b"], [True, False]), (["a", "b"], [False, False]), (["ab"], [False]), ([], []),
     )}  # fmt: skip
@@ -263,7 +263,7 @@ def test_weights_of_another_model(bert, tmp_path):
         TransformerVectors(str(tmp_path / "other")).open(Vocab())
 
 
-def test_caches_tell_models_of_one_size_apart(bert, tmp_path):
+def test_caches_distinguish_models_of_one_size(bert, tmp_path):
     """Two models of the same architecture, in folders of the same name."""
     for name in ("one", "two"):
         shutil.copytree(bert, tmp_path / name / "model")
@@ -285,7 +285,7 @@ def test_what_the_tokenizer_does_not_know_is_no_target(bert):
     assert (batch.rows >= 0).ravel().tolist() == [True, False, True]
 
 
-def test_windows_of_a_model_that_counts_from_behind_the_padding(bert, tmp_path):
+def test_windows_of_a_model_whose_positions_start_after_the_padding(bert, tmp_path):
     transformers = pytest.importorskip("transformers", reason="needs the extra transformers")
     shutil.copytree(bert, tmp_path / "roberta")
     tokenizer = transformers.BertTokenizerFast(str(tmp_path / "roberta" / "vocab.txt"))

@@ -99,7 +99,7 @@ def test_vector_cache_killed_twenty_times_is_whole(tmp_path):
     assert n_before > 100
 
 
-def test_vector_cache_passes_over_unfinished_records(tmp_path):
+def test_vector_cache_skips_unfinished_records(tmp_path):
     cache = VectorCache(tmp_path, FACTS)
     for i in range(5):
         cache.add(make_key(i), make_rows(i))

@@ -78,7 +78,7 @@ def test_word_ids_read_nothing_in_the_constructor(tmp_path):
     WordIds(TextCorpus(tmp_path / "not there.txt"))
 
 
-def test_word_ids_on_the_card_tell_vocabularies_apart_and_hold_no_text(corpus):
+def test_word_ids_on_the_card_distinguish_vocabularies_and_hold_no_text(corpus):
     one, other = make(corpus).describe(), make(corpus, max_words=3).describe()
     assert one == make(corpus).describe() != other
     assert json.loads(json.dumps(one)) == one and "dog" not in json.dumps(one)
