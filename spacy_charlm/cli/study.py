@@ -41,6 +41,7 @@ def study_cli(
     from ..report.figure import save_figure
     from ..report.table import show_table, write_table
     from ..report.training_curves import draw_training
+    from ..runs.run import LOG
     from ..runs.study import TABLE, read_study, run_study
 
     study = read_study(study_path, output, variables=_read_values(values or []), only=only or [])
@@ -63,8 +64,9 @@ def study_cli(
             save_figure(draw_training(curves, study.title), output / "curves.png")
         except ImportError as err:
             msg.info(str(err))
+    logs = {run.title: run.folder / LOG for run in study.chosen}
     for title, error in study.errors.items():
-        msg.fail(title, error)
+        msg.fail(title, f"{error.strip().splitlines()[-1]} (log: {logs[title]})")
     n_runs = len(study.chosen)
     msg.good(f"{n_runs - len(study.errors)} of {n_runs} runs: {output}")
     if study.errors:
@@ -83,6 +85,7 @@ class Display:
 
     def show(self, active: "Sequence[Run]", states: Mapping[str, str], left: float) -> None:
         """Show which runs are active, and print a line for each run that has ended."""
+        from ..runs.run import FINISHED
         from ..training.progress import clock
 
         self._erase()
@@ -92,6 +95,13 @@ class Display:
             self._said.update(states)
             if states:
                 msg.info(f"{len(states)} of {n_runs} runs are complete already")
+            changed = [
+                run
+                for run in self._study.chosen
+                if run.title not in states and (run.folder / FINISHED).exists()
+            ]
+            if changed:
+                msg.warn(f"{len(changed)} finished runs have changed, and are repeated")
         remaining = f"{clock(left)} left" if left == left else "? left"
         for title, state in states.items():
             if title in self._said:

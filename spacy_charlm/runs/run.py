@@ -19,6 +19,7 @@ from thinc.api import Config
 from thinc.config import ConfigValidationError
 
 from ..errors import Errors
+from ..files import write_whole
 
 TRAIN, PRETRAIN, CHARLM_PRETRAIN = "train", "pretrain", "charlm pretrain"
 COMMANDS = (TRAIN, PRETRAIN, CHARLM_PRETRAIN)
@@ -124,7 +125,7 @@ class Run:
         path = self.folder / FINISHED
         if not path.is_file() or not any(self.folder.glob("model-*")):
             return False
-        found = srsly.read_json(path)
+        found = _read_json(path)
         found.pop("seconds", None)
         return found == self._describe()
 
@@ -166,15 +167,13 @@ class Run:
 
     def scores(self) -> dict[str, Any]:
         """Return all scores of the pipeline; empty for a pretraining or a run that failed."""
-        if (self.folder / SCORES).is_file():
-            return srsly.read_json(self.folder / SCORES)["scores"]
-        meta = self.folder / "model-last" / "meta.json"
-        return srsly.read_json(meta)["performance"] if meta.is_file() else {}
+        found = _read_json(self.folder / SCORES).get("scores")
+        meta = _read_json(self.folder / "model-last" / "meta.json")
+        return meta.get("performance", {}) if found is None else found
 
     def seconds(self) -> float:
         """Return how long the training took; 0 if it has not ended."""
-        path = self.folder / FINISHED
-        return srsly.read_json(path).get("seconds", 0.0) if path.is_file() else 0.0
+        return _read_json(self.folder / FINISHED).get("seconds", 0.0)
 
     def megabytes(self) -> float:
         """Return the size of the weights or of the pipeline."""
@@ -187,8 +186,7 @@ class Run:
         started = self.folder / STARTED
         resumes = (
             self.command == CHARLM_PRETRAIN
-            and started.is_file()
-            and srsly.read_json(started) == described
+            and _read_json(started) == described
             and any((self.folder / "checkpoints").glob("step-*.ckpt"))
         )
         if not resumes:
@@ -196,14 +194,14 @@ class Run:
                 shutil.rmtree(self.folder)
             self.folder.mkdir(parents=True)
             self.config.to_disk(self.folder / CONFIG, interpolate=False)
-            srsly.write_json(started, described)
+            _write_json(started, described)
         arguments = [str(self.folder / CONFIG), str(self.folder), *gpu]
         if self.command == TRAIN:
             arguments.insert(1, "--output")
         start = time.monotonic()
         self._call(execute, [*self.command.split(), *arguments, *["--resume"] * resumes])
         seconds = round(time.monotonic() - start, 1)
-        srsly.write_json(self.folder / FINISHED, {**described, "seconds": seconds})
+        _write_json(self.folder / FINISHED, {**described, "seconds": seconds})
 
     def _score(self, execute: Execute, gpu: list[str]) -> None:
         output = self.folder / "scores.json"
@@ -215,7 +213,7 @@ class Run:
         for component in srsly.read_json(output).values():
             scores.update(component if isinstance(component, dict) else {})
         output.unlink()
-        srsly.write_json(self.folder / SCORES, {"digest": self._digest_scores(), "scores": scores})
+        _write_json(self.folder / SCORES, {"digest": self._digest_scores(), "scores": scores})
 
     def _call(self, execute: Execute, arguments: list[str]) -> None:
         log = self.folder / LOG
@@ -223,24 +221,39 @@ class Run:
             raise RunFailed("\n".join(_read_lines(log)[-N_LINES:]))
 
     def _is_scored(self) -> bool:
-        path = self.folder / SCORES
-        return path.is_file() and srsly.read_json(path)["digest"] == self._digest_scores()
+        return _read_json(self.folder / SCORES).get("digest") == self._digest_scores()
 
     def _digest_scores(self) -> str:
         facts = [self._describe(), self.gold_preproc, digest(self.data)]
         return hashlib.sha256(srsly.json_dumps(facts).encode("utf8")).hexdigest()[:16]
 
     def _describe(self) -> dict[str, Any]:
-        """Describe what decides the result: the config, and the content of the files it names."""
-        config = self.config.interpolate()
-        # A cache of vectors grows while it is used; it holds what other settings decide.
-        texts = set(_find_strings(config)) - {config.get("paths", {}).get("cache")}
-        files = {
-            text: digest(Path(text))
-            for text in sorted(texts)
-            if len(text) < 1000 and Path(text).exists() and self.folder not in Path(text).parents
-        }
-        return {"command": self.command, "config": self.config.to_str(), "files": files}
+        """Describe what decides the result: the config, and the content of the files it names.
+
+        The folder of the study is left out, so that it can be moved.
+        """
+        interpolated = self.config.interpolate()
+        paths = dict(interpolated.get("paths", {}))
+        paths.pop("cache", None)  # it grows while it is used, and holds what other settings decide
+        config = self.config.copy()
+        files = {}
+        if self.source is not None:
+            config["paths"]["init_weights"] = self.source.title
+            files[self.source.title] = digest(Path(paths.pop("init_weights")))
+        if self.command == TRAIN:
+            config["training"]["logger"]["output_file"] = None
+        # Other strings are paths if they look so: a folder may be called "textcat".
+        texts = {text for text in _find_strings(interpolated) if "/" in text or "\\" in text}
+        texts |= {text for text in paths.values() if isinstance(text, str) and text}
+        folder = self.folder.resolve()
+        for text in sorted(texts - {str(self.folder / CURVE)}):
+            path = Path(text).resolve() if len(text) < 1000 else None
+            if path is None or not path.exists() or path == folder:
+                continue
+            if folder not in path.parents and path not in folder.parents:
+                if self.source is None or path != self.source.weights.resolve():
+                    files[text] = digest(path)
+        return {"command": self.command, "config": config.to_str(), "files": files}
 
 
 def digest(path: Path | None) -> str:
@@ -284,6 +297,19 @@ def _find_strings(value: Any) -> Iterator[str]:
             yield from _find_strings(part)
     elif isinstance(value, str) and value:
         yield value
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    write_whole(path, [srsly.json_dumps(content, indent=2).encode("utf8")])
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; an empty one if the file is missing or damaged."""
+    try:
+        found = srsly.read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _read_lines(path: Path) -> list[str]:

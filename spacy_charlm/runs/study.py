@@ -1,10 +1,12 @@
 """A study: the rows of a table × seeds, from one YAML file."""
 
 import csv
+import ctypes
 import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -228,7 +230,7 @@ def run_study(
                             future.result()
                             study.seconds[run.title] = elapsed[run.title]
                             states[run.title] = DONE
-                        except RunFailed as err:
+                        except (RunFailed, OSError, ValueError) as err:
                             study.errors[run.title] = str(err)
                             states[run.title] = FAILED
                     running = list(active.values())
@@ -260,7 +262,11 @@ class Processes:
                 if self._ended:
                     return 1
                 process = subprocess.Popen(
-                    command, stdout=file_, stderr=subprocess.STDOUT, env=self._env
+                    command,
+                    stdout=file_,
+                    stderr=subprocess.STDOUT,
+                    env=self._env,
+                    preexec_fn=_die_with_parent if sys.platform == "linux" else None,
                 )
                 self._active.add(process)
             try:
@@ -282,6 +288,12 @@ class Processes:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def _die_with_parent() -> None:
+    """Let a child process be killed if the study is: it would write into a folder used again."""
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextmanager

@@ -125,6 +125,31 @@ def trials():
         return {(line["row"], line["seed"]): line for line in csv.DictReader(file_)}
 
 
+def without_stand_in():
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def start_study(folder):
+    """Start the command, and return it when its three runs have begun."""
+    code = "from spacy.cli import setup_cli; setup_cli()"
+    # The stand-in is for the children only.
+    start = f"import os; os.environ['PYTHONPATH'] = {str(folder / 'fake')!r}; {code}"
+    arguments = ["charlm", "study", "study.yml", str(folder / "out"), "--jobs", "2"]
+    command = [sys.executable, "-c", start, *arguments]
+    process = subprocess.Popen(
+        command, env=without_stand_in(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and len(logs()) < 3:
+        time.sleep(0.1)
+    assert len(logs()) >= 3
+    return process, command
+
+
+def list_processes():
+    return subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True).stdout
+
+
 def test_study_runs_rows_times_seeds(folder):
     study = run()
     assert not study.errors
@@ -166,7 +191,42 @@ def test_study_repeats_runs_whose_weights_have_changed(folder):
     assert logs() == before
     paths = [Path("out/textcat") / name / "seed-0" for name in ("plain/words", "plain/none")]
     files = [srsly.read_json(path / FINISHED)["files"] for path in paths]
-    assert str(weights) in files[0] and str(weights) not in files[1]
+    title = "pretrain: some/words (seed 0)"
+    assert title in files[0] and title not in files[1]
+
+
+def test_study_may_be_moved_and_named_like_a_setting(folder):
+    """Neither the path of its folder nor other strings of the configs count as inputs."""
+    Path("study.yml").write_text(STUDY)
+    study = run_study(read_study(Path("study.yml"), Path("en")), jobs=2)
+    assert len(study.scores()) == 3
+    times = {path: path.stat().st_mtime_ns for path in Path("en").rglob("log.txt")}
+    again = run_study(read_study(Path("study.yml"), folder / "en"), jobs=2)
+    assert {path: path.stat().st_mtime_ns for path in times} == times and again.scores()
+    Path("en").rename("moved")
+    moved = run_study(read_study(Path("study.yml"), Path("moved")), jobs=2)
+    assert len(moved.scores()) == 3 and not moved.seconds
+
+
+def test_study_repeats_runs_whose_record_is_damaged(folder):
+    run()
+    path = Path("out/textcat/plain/none/seed-0")
+    (path / FINISHED).write_text('{"comm')
+    (path / STARTED).write_text("")
+    study = run()
+    assert set(study.seconds) == {"textcat: plain/none (seed 0)"} and not study.errors
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes die with their parent on Linux")
+def test_study_that_is_killed_leaves_no_process(folder):
+    Path("study.yml").write_text(STUDY.replace('"${steps}"', "77"))
+    process, _ = start_study(folder)
+    process.kill()
+    process.communicate(timeout=30)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and str(folder / "out") in list_processes():
+        time.sleep(0.1)
+    assert str(folder / "out") not in list_processes()
 
 
 def test_study_goes_on_where_a_run_fails(folder):
@@ -329,32 +389,15 @@ def test_study_draws_lines_that_fit_the_terminal(folder, monkeypatch):
 
 def test_study_ends_its_processes(folder):
     Path("study.yml").write_text(STUDY.replace('"${steps}"', "77"))
-    code = "from spacy.cli import setup_cli; setup_cli()"
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    # The stand-in is for the children only.
-    start = f"import os; os.environ['PYTHONPATH'] = {str(folder / 'fake')!r}; {code}"
-    command = [
-        sys.executable,
-        "-c",
-        start,
-        "charlm",
-        "study",
-        "study.yml",
-        str(folder / "out"),
-        "--jobs",
-        "2",
-    ]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and len(logs()) < 3:
-        time.sleep(0.1)
+    process, command = start_study(folder)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 130 and b"continues where it was" in output
-    found = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True).stdout
-    assert str(folder / "out") not in found
+    assert str(folder / "out") not in list_processes()
     Path("go").write_text("")
-    again = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    again = subprocess.run(
+        command, env=without_stand_in(), capture_output=True, text=True, timeout=120
+    )
     assert again.returncode == 0, again.stdout + again.stderr
     assert "A title" in again.stdout and Path("out/table.md").is_file()
 
