@@ -75,7 +75,8 @@ def load(weights: Path | str, lang: str = "en") -> "Language":
     weights (Path | str): What `spacy pretrain` or `charlm pretrain` wrote.
     lang (str): Language of the pipeline.
     RETURNS (Language): A pipeline with the component `tok2vec`.
-    RAISES (ValueError): If the file is damaged or does not say enough to build the tok2vec.
+    RAISES (ValueError): If the file is missing or damaged, or does not say enough to build the
+        tok2vec.
     """
     from .evaluation.inspect_weights import load_pretrained
 
@@ -107,16 +108,20 @@ def embed(
     model (Language | Path | str): A pipeline, its name or folder, or a file of weights.
     level (str): "text" for the mean over each text, "token" for one vector per token.
     RETURNS (ndarray | List[ndarray]): float32 (nD, nO); or for each text (nT, nO).
-    RAISES (ValueError): If the model has no tok2vec.
+    RAISES (ValueError): If the model has no tok2vec, or `texts` is one string.
     """
     import spacy
 
+    from .errors import Errors
     from .evaluation.text_vectors import embed_texts, embed_tokens
 
+    given = _list_strings("texts", texts)
+    if level not in ("text", "token"):
+        raise ValueError(Errors.E622.format(found=repr(level)))
     if isinstance(model, str | Path):
-        is_file = Path(model).is_file()
-        model = load(model) if is_file else spacy.load(model)
-    return embed_texts(model, texts) if level == "text" else embed_tokens(model, texts)
+        is_weights = Path(model).is_file() or Path(model).suffix == ".bin"
+        model = load(model) if is_weights else spacy.load(model)
+    return embed_texts(model, given) if level == "text" else embed_tokens(model, given)
 
 
 def nearest_words(
@@ -140,11 +145,13 @@ def nearest_words(
     lang (str): Language of the words.
     RETURNS (Dict[str, List[Tuple[str, float]]]): For each word its neighbours with their cosines,
         the nearest first.
+    RAISES (ValueError): If a file is missing or damaged, or `words` is one string.
     """
     from .evaluation.word_neighbours import WordNeighbours
 
+    given = _list_strings("words", words)
     table = WordNeighbours(Path(weights), Path(vectors), lang=lang)
-    return dict(zip(words, table.find(list(words), k)))
+    return dict(zip(given, table.find(given, k)))
 
 
 def add_typos(
@@ -219,13 +226,24 @@ def probe(
     return run(filled, weights_path, Path(train), dev_path, **settings)
 
 
+def _list_strings(name: str, given: Sequence[str]) -> list[str]:
+    from .errors import Errors
+
+    if isinstance(given, str):
+        raise ValueError(Errors.E621.format(name=name, found=repr(given[:50])))
+    return list(given)
+
+
 def _read_config(
     config: "Config | Path | str", overrides: Mapping[str, Any] | None, *, interpolate: bool
 ) -> "Config":
     from spacy.util import load_config
     from thinc.api import Config
 
-    given = dict(overrides or {})
+    given = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in (overrides or {}).items()
+    }
     if isinstance(config, Config):
         return Config().from_str(config.to_str(), interpolate=interpolate, overrides=given)
     return load_config(Path(config), overrides=given, interpolate=interpolate)

@@ -66,7 +66,8 @@ class Errors(metaclass=_WithCodes):
     # E2xx: targets (targets/)
     E201 = (
         "Expected vectors in the pipeline's vocab for StaticVectors without a path, but found "
-        "{found}. Set 'path' in the target's block, or 'initialize.vectors' in the config."
+        "{found}. Set 'path' in the target's block (in our configs: `--paths.target_vectors "
+        "VECTORS`), or 'initialize.vectors' in the config."
     )
     E202 = (
         "Expected a file or folder of vectors at '{path}', but found nothing. Check `path` of the "
@@ -423,6 +424,11 @@ class Errors(metaclass=_WithCodes):
         "Expected a pipeline with a tok2vec, but found the components {names}. Add a tok2vec, or "
         "pass a layer that gives each token a vector as `tok2vec`."
     )
+    E621 = (
+        "Expected a sequence of strings in `{name}`, but found the string {found}. Put it in a "
+        "list."
+    )
+    E622 = "Expected the level 'text' or 'token', but found {found}."
     E640 = (
         "Expected the log of a pretraining run at '{path}', but found nothing. Give the log.jsonl"
         " of `charlm pretrain`, or its folder."

@@ -55,6 +55,8 @@ def test_api_loads_weights_into_a_blank_pipeline(pretrained):
     assert nlp("the oldd cat").tensor[1].any()
     with pytest.raises(ValueError, match="E50"):
         spacy_charlm.load(pretrained.folder / "raw.txt")
+    with pytest.raises(ValueError, match="E502.*model-last.bin"):
+        spacy_charlm.load(pretrained.folder / "out" / "missing.bin")
 
 
 def test_api_embeds_texts_and_tokens(pretrained, tmp_path):
@@ -73,6 +75,12 @@ def test_api_embeds_texts_and_tokens(pretrained, tmp_path):
     assert spacy_charlm.embed([], nlp).shape == (0, 8)
     with pytest.raises(ValueError, match="E620"):
         spacy_charlm.embed(texts, spacy.blank("en"))
+    with pytest.raises(ValueError, match="E621.*'rain'"):
+        spacy_charlm.embed("rain", nlp)
+    with pytest.raises(ValueError, match="E622.*'doc'"):
+        spacy_charlm.embed(texts, nlp, "doc")
+    with pytest.raises(ValueError, match="E502.*missing.bin"):
+        spacy_charlm.embed(texts, pretrained.folder / "out" / "missing.bin")
 
 
 def test_api_finds_nearest_words(pretrained):

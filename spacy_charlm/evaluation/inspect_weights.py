@@ -17,7 +17,7 @@ from thinc.api import Config, ConfigValidationError
 from ..card import CARD_ATTR, compare_weights, name_damage, read_card, read_weights
 from ..errors import Errors
 from ..pipeline.find_tok2vec import load_tok2vec
-from ..training.load_weights import load_into
+from ..training.load_weights import load_into, read_file
 
 Block: TypeAlias = dict[str, Any]
 
@@ -281,9 +281,10 @@ def inspect_weights(
     component (Optional[str]): Component of that config with the tok2vec; see `load_tok2vec`.
     layer (Optional[str]): Layer in the model of that component.
     RETURNS (WeightsReport): The contents.
-    RAISES (ValueError): If the file does not hold weights or the config has no tok2vec.
+    RAISES (ValueError): If the file is missing or does not hold weights, or the config has no
+        tok2vec.
     """
-    data = path.read_bytes()
+    data = read_file(path)
     weights = read_weights(data, str(path))
     with name_damage(str(path)):
         card, nodes = read_card(weights), read_nodes(weights)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import add
-from typing import Any, Dict  # noqa: UP035
+from typing import Any, Dict, cast  # noqa: UP035
 
 import numpy as np
 from spacy.tokens import Doc
@@ -14,7 +14,7 @@ from thinc.types import Floats1d, Floats2d
 
 from ..card import CARD_ATTR, write_card
 from ..errors import Errors
-from ..types import Loss, Mask, Masking, Target, TargetBatch, Tok2Vec
+from ..types import IdLoss, Loss, Mask, Masking, Target, TargetBatch, Tok2Vec
 from .heads import Head, HeadBuilder, predict_columns
 from .masking import hide_words
 
@@ -270,7 +270,7 @@ def predict_rows(
     if batch.values is not None:
         targets = TargetBatch(batch.values[used], ops.asarray2i(rows.reshape(-1, 1)))
     else:
-        sample = part.loss.sample(ops, used, nO) if is_train else None  # type: ignore[attr-defined]
+        sample = cast(IdLoss, part.loss).sample(ops, used, nO) if is_train else None
         places = used if sample is None else xp.searchsorted(sample.ids, used)
         targets = TargetBatch(None, ops.asarray2i(places[rows].reshape(-1, 1)))
     if sample is None:

@@ -59,9 +59,7 @@ def load_into(model: Model, path: Path) -> None:
     path (Path): File that `spacy pretrain` wrote.
     RAISES (ValueError): If the weights are missing, damaged or do not fit.
     """
-    if not path.is_file():
-        raise ValueError(Errors.E502.format(path=path, found=_list_weights(path.parent)))
-    data = path.read_bytes()
+    data = read_file(path)
     weights = read_weights(data, str(path))
     with name_damage(str(path)):
         card = read_card(weights)
@@ -102,6 +100,13 @@ def _check_init_tok2vec(nlp: Language) -> None:
     init_tok2vec = nlp.config.interpolate()["initialize"].get("init_tok2vec")
     if init_tok2vec and not nlp.config.get("pretraining"):
         raise ValueError(Errors.E506.format(path=init_tok2vec))
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file of weights, or name the weights that its folder holds instead."""
+    if not path.is_file():
+        raise ValueError(Errors.E502.format(path=path, found=_list_weights(path.parent)))
+    return path.read_bytes()
 
 
 def _list_weights(folder: Path) -> str:
