@@ -379,6 +379,11 @@ class Errors(metaclass=_WithCodes):
         "Expected one step of a run per line in '{path}', but found {n} damaged lines, the first "
         "of which is line {first}. They are skipped."
     )
+    W522 = (
+        "None of the hidden words of the development texts has a target, so there is no "
+        "development loss, and model-best.bin is not written. Use more texts, or vectors of the "
+        "same kind of words."
+    )
 
     # E6xx: commands, evaluation and optional packages (cli/, evaluation/, report/, runs/)
     E601 = (

@@ -125,6 +125,7 @@ class Pretraining:
         self.output = output
         self.settings = trainer.settings
         self.progress = RunState()
+        self._has_warned = False
         found = None
         if resume:
             found = read_checkpoint(output / CHECKPOINTS)
@@ -229,6 +230,9 @@ class Pretraining:
         progress = self.progress
         start = time.monotonic()
         scores = self.trainer.evaluate() if evaluate else {}
+        if scores.get("dev_masked") == 0 and not self._has_warned:
+            self._has_warned = True
+            msg.warn(Errors.W522)
         score = -scores["dev_loss"] if "dev_loss" in scores else None
         is_best = score is not None and (progress.best_score is None or score > progress.best_score)
         if score is not None and is_best:

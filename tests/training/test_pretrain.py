@@ -639,6 +639,14 @@ def test_pretrain_writes_weights_card_and_log(tiny):
     assert np.argmax(rates) == 4 and rates[4] == pytest.approx(0.0019)
 
 
+def test_pretrain_warns_where_no_development_word_has_a_target(tiny, capsys):
+    (tiny.folder / "dev.txt").write_text("zzzz yyyy xxxx\n" * 20, encoding="utf8")
+    tiny.run("out", {"charlm.max_steps": 12})
+    assert capsys.readouterr().out.count("W522") == 1
+    out = tiny.folder / "out"
+    assert (out / LAST).is_file() and not (out / BEST).exists()
+
+
 def test_pretrain_counts_the_time_of_an_evaluation_once(tiny, monkeypatch):
     from spacy_charlm.training import pretrain as module
 
