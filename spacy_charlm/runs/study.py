@@ -320,7 +320,11 @@ def _estimate_left(
     elapsed: Mapping[str, float],
     jobs: int,
 ) -> float:
-    """Estimate the seconds left from runs of the same task that have ended or report progress."""
+    """Estimate the seconds left from runs that have ended or report progress.
+
+    A task without such runs is expected to take as long as the other trainings. A pretraining says
+    nothing about a training: as long as only pretrainings are known, the result is NaN.
+    """
     shares = {run.title: run.share_done() for run in active}
     totals = {title: elapsed[title] / share for title, share in shares.items() if share > 0.02}
     totals |= study.seconds
@@ -328,15 +332,15 @@ def _estimate_left(
     for run in study.chosen:
         if run.title in totals:
             by_task.setdefault(run.task, []).append(totals[run.title])
-    if not totals:
-        return float("nan")
+    trainings = [x for task, values in by_task.items() if task != PRETRAIN for x in values]
 
     def expect(run: Run) -> float:
-        values = by_task.get(run.task, list(totals.values()))
-        return totals.get(run.title, sum(values) / len(values))
+        values = by_task.get(run.task) or (trainings if run.task != PRETRAIN else [])
+        return totals.get(run.title, sum(values) / len(values) if values else float("nan"))
 
     left = sum(map(expect, waiting))
-    left += sum(max(0.0, expect(run) - elapsed[run.title]) for run in active)
+    # In this order max keeps NaN.
+    left += sum(max(expect(run) - elapsed[run.title], 0.0) for run in active)
     return left / min(jobs, max(1, len(waiting) + len(active)))
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import os
 import signal
 import subprocess
@@ -351,6 +352,22 @@ def test_run_tells_the_share_that_is_done(command, name, content, expected, fold
     some.folder.mkdir(parents=True)
     (some.folder / name).write_text(content)
     assert some.share_done() == pytest.approx(expected)
+
+
+def test_study_estimates_the_time_left_from_runs_of_the_same_task(folder):
+    study = read_study(Path("study.yml"), Path("out"))
+    pretrain, *trainings = study.runs
+    estimate = study_module._estimate_left
+    study.seconds[pretrain.title] = 600.0
+    assert math.isnan(estimate(study, trainings, [], {}, 2))
+    assert math.isnan(estimate(study, trainings[1:], trainings[:1], {trainings[0].title: 5.0}, 2))
+    study.seconds[trainings[0].title] = 10.0
+    assert estimate(study, trainings[1:], [], {}, 2) == pytest.approx(25.0)
+    elapsed = {trainings[1].title: 4.0}
+    left = estimate(study, trainings[2:], trainings[1:2], elapsed, 1)
+    assert left == pytest.approx(46.0)
+    elapsed = {trainings[1].title: 40.0}  # slower than expected
+    assert estimate(study, [], trainings[1:2], elapsed, 1) == 0.0
 
 
 def test_study_kills_processes_that_do_not_end(tmp_path, monkeypatch):
