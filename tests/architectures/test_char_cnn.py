@@ -6,44 +6,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from spacy.ml.models.tok2vec import MaxoutWindowEncoder, build_Tok2Vec_model
 from spacy.tokens import Doc
-from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 from thinc.api import fix_random_seed
 
 from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
 from spacy_charlm.types import MaskedDocs
-
-WORDS = ["the", "cat", "saw", "The", "naïve", "encyclopaedia"]
-VOCAB = Vocab(strings=WORDS)
-VOCAB.vectors = Vectors(
-    strings=VOCAB.strings,
-    data=np.random.default_rng(3).normal(size=(len(WORDS), 3)).astype("float32"),
-    keys=[VOCAB.strings[word] for word in WORDS],
-    name="tiny",
-)
-SMALL = {
-    "width": 4,
-    "windows": [3, 5],
-    "filters": [3, 2],
-    "char_width": 3,
-    "char_rows": 40,
-    "attrs": ["NORM", "SHAPE"],
-    "rows": [7, 5],
-    "ngrams": [3, 4],
-    "ngram_rows": 11,
-}
-
-
-def make_doc(*words):
-    return Doc(VOCAB, words=words)
-
-
-DOCS = [
-    make_doc("the", "cat", "saw", "the", "cat"),
-    make_doc(),
-    make_doc("encyclopaedia", "naïve", "The", "unseen"),
-    make_doc("😀"),
-]
+from tests.sample_docs import DOCS, SMALL, make_doc
 
 
 def test_char_cnn_masked_docs_travel_through_tok2vec():

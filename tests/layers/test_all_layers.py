@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from spacy.tokens import Doc
-from spacy.vectors import Vectors
-from spacy.vocab import Vocab
 from thinc.api import HashEmbed, Linear, Maxout, Model, Ragged, chain, uniform_init
 
 from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
@@ -22,39 +20,9 @@ from spacy_charlm.layers.pool import pool
 from spacy_charlm.layers.read_chars import read_chars
 from spacy_charlm.layers.read_words import read_words
 from spacy_charlm.types import WordChars
+from tests.sample_docs import DOCS, SMALL
 
-WORDS = ["the", "cat", "saw", "The", "naïve", "encyclopaedia", "😀"]
-VOCAB = Vocab(strings=WORDS)
-VOCAB.vectors = Vectors(
-    strings=VOCAB.strings,
-    data=np.random.default_rng(3).normal(size=(len(WORDS) - 1, 3)).astype("float32"),
-    keys=[VOCAB.strings[word] for word in WORDS[:-1]],
-    name="tiny",
-)
-SMALL = {
-    "width": 4,
-    "windows": [3, 5],
-    "filters": [3, 2],
-    "char_width": 3,
-    "char_rows": 40,
-    "attrs": ["NORM", "SHAPE"],
-    "rows": [7, 5],
-    "ngrams": [3, 4],
-    "ngram_rows": 11,
-}
 RNG = np.random.default_rng(0)
-
-
-def make_doc(*words):
-    return Doc(VOCAB, words=words)
-
-
-DOCS = [
-    make_doc("the", "cat", "saw", "the", "cat"),
-    make_doc(),
-    make_doc("encyclopaedia", "naïve", "The", "unseen"),
-    make_doc("😀"),
-]
 FLOATS = [RNG.normal(size=(n, 3)).astype("float32") for n in (4, 1, 0, 7)]
 IDS = [np.array(ids, dtype="int32") for ids in ([3, 3, 9, 3], [5], [], [9, 5, 5, 1, 19])]
 # One word each: characters, attributes, static vector.

@@ -12,27 +12,7 @@ from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
 from spacy_charlm.layers.characters import END, MASK, START
 from spacy_charlm.layers.read_words import VectorsDropout, find_words, read_words, spell_words
 from spacy_charlm.types import HIDDEN_CHAR, MaskedDocs
-
-WORDS = ["the", "cat", "saw", "The", "naïve", "encyclopaedia", "😀"]
-VOCAB = Vocab(strings=WORDS)
-VOCAB.vectors = Vectors(
-    strings=VOCAB.strings,
-    data=np.random.default_rng(3).normal(size=(len(WORDS) - 1, 3)).astype("float32"),
-    keys=[VOCAB.strings[word] for word in WORDS[:-1]],
-    name="tiny",
-)
-
-
-def make_doc(*words):
-    return Doc(VOCAB, words=words)
-
-
-DOCS = [
-    make_doc("the", "cat", "saw", "the", "cat"),
-    make_doc(),
-    make_doc("encyclopaedia", "naïve", "The", "unseen"),
-    make_doc("😀"),
-]
+from tests.sample_docs import DOCS, VOCAB, WORDS, make_doc
 
 
 def read(docs, **settings):
