@@ -321,8 +321,8 @@ class Errors(metaclass=_WithCodes):
         "the config of the original run."
     )
     E525 = (
-        "Expected an output folder without a pretraining run, but found one in '{path}'. Add "
-        "--resume to continue it, or give another folder."
+        "Expected an output folder without a pretraining run, but found {found} in '{path}'. Add "
+        "--resume to continue the run, or give another folder."
     )
     E526 = (
         "Expected the config and texts of the run that wrote {path}, but found "
@@ -345,6 +345,10 @@ class Errors(metaclass=_WithCodes):
     E530 = (
         "Expected workers to last until the next checkpoint, but {n} were lost in a row: {reason} "
         "Use smaller batches, which need less memory, and add --resume to continue in {path}."
+    )
+    E531 = (
+        "Expected to be alone in the folder '{path}', but found another run: {found}. Wait until "
+        "it ends, stop it, or give another folder. Nothing has been changed."
     )
     E540 = "Expected `{name}` to be one of {expected}, but found '{found}'."
     E541 = "Expected {expected}, but found {found}. Change or leave out one of the two."
@@ -383,6 +387,10 @@ class Errors(metaclass=_WithCodes):
         "None of the hidden words of the development texts has a target, so there is no "
         "development loss, and model-best.bin is not written. Use more texts, or vectors of the "
         "same kind of words."
+    )
+    W523 = (
+        "Expected to lock the folder '{path}', but its file system does not allow it ({reason}). "
+        "Make sure that no other run writes to this folder."
     )
 
     # E6xx: commands, evaluation and optional packages (cli/, evaluation/, report/, runs/)

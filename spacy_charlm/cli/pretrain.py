@@ -83,8 +83,9 @@ def pretrain_cli(
 def _plot(log: Path) -> None:
     """Draw the learning curves if the extra for it is installed."""
     from ..report.learning_curve import plot_logs
+    from ..training.pretrain import CURVE
 
-    picture = log.with_name("curve.png")
+    picture = log.with_name(CURVE)
     if not log.stat().st_size:
         return  # the run was stopped before the first line
     try:

@@ -5,10 +5,9 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from configparser import InterpolationError
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,9 @@ from thinc.api import Config
 from thinc.config import ConfigValidationError
 
 from ..errors import Errors
-from ..files import write_whole
+from ..files import digest, find_files, write_whole
+from ..training.checkpoint import find_checkpoints
+from ..training.pretrain import CHECKPOINTS
 
 TRAIN, PRETRAIN, CHARLM_PRETRAIN = "train", "pretrain", "charlm pretrain"
 COMMANDS = (TRAIN, PRETRAIN, CHARLM_PRETRAIN)
@@ -187,7 +188,7 @@ class Run:
         resumes = (
             self.command == CHARLM_PRETRAIN
             and _read_json(started) == described
-            and any((self.folder / "checkpoints").glob("step-*.ckpt"))
+            and bool(find_checkpoints(self.folder / CHECKPOINTS))
         )
         if not resumes:
             if self.folder.exists():
@@ -232,52 +233,21 @@ class Run:
 
         The folder of the study is left out, so that it can be moved.
         """
-        interpolated = self.config.interpolate()
-        paths = dict(interpolated.get("paths", {}))
-        paths.pop("cache", None)  # it grows while it is used, and holds what other settings decide
         config = self.config.copy()
         files = {}
+        left_out = {self.folder.resolve()}
         if self.source is not None:
             config["paths"]["init_weights"] = self.source.title
-            files[self.source.title] = digest(Path(paths.pop("init_weights")))
+            files[self.source.title] = digest(self.source.weights)
+            left_out.add(self.source.weights.resolve())
         if self.command == TRAIN:
             config["training"]["logger"]["output_file"] = None
-        # Other strings are paths if they look so: a folder may be called "textcat".
-        texts = {text for text in _find_strings(interpolated) if "/" in text or "\\" in text}
-        texts |= {text for text in paths.values() if isinstance(text, str) and text}
-        folder = self.folder.resolve()
-        for text in sorted(texts - {str(self.folder / CURVE)}):
-            path = Path(text).resolve() if len(text) < 1000 else None
-            if path is None or not path.exists() or path == folder:
-                continue
-            if folder not in path.parents and path not in folder.parents:
-                if self.source is None or path != self.source.weights.resolve():
-                    files[text] = digest(path)
+        for path in sorted(set(find_files(self.config.interpolate()).values())):
+            found = path.resolve()
+            is_above = found in self.folder.resolve().parents
+            if not is_above and not left_out & {found, *found.parents}:
+                files[str(path)] = digest(path)
         return {"command": self.command, "config": config.to_str(), "files": files}
-
-
-def digest(path: Path | None) -> str:
-    """Digest a file, or the files of a folder in order; "" for None.
-
-    path (Optional[Path]): The file or folder.
-    RETURNS (str): 16 hexadecimal digits.
-    """
-    if path is None:
-        return ""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    stamps = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    return _digest_files(stamps)
-
-
-@cache  # many runs read the same large files
-def _digest_files(stamps: tuple[tuple[str, int, int], ...]) -> str:
-    found = hashlib.sha256()
-    for name, _, _ in stamps:
-        found.update(Path(name).name.encode("utf8"))
-        with Path(name).open("rb") as file_:
-            while block := file_.read(1 << 20):
-                found.update(block)
-    return found.hexdigest()[:16]
 
 
 def describe_error(err: Exception) -> str:
@@ -289,14 +259,6 @@ def describe_error(err: Exception) -> str:
     if isinstance(err, ConfigValidationError):
         err = ConfigValidationError.from_error(err, title="", show_config=False)
     return " ".join(str(err).replace("\t", ": ").split())
-
-
-def _find_strings(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for part in value.values():
-            yield from _find_strings(part)
-    elif isinstance(value, str) and value:
-        yield value
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from spacy.util import load_config
 from thinc.api import Config
 
 from ..errors import Errors
+from ..files import lock_folder
 from ..machine import count_cores
 from ..types import Score
 from .run import COMMANDS, CONFIG, CURVE, PRETRAIN, TRAIN, Run, RunFailed, describe_error
@@ -187,19 +188,29 @@ def run_study(
 ) -> Study:
     """Run the chosen runs that are not complete; one that fails does not stop the others.
 
-    study (Study): The study.
+    study (Study): The study. Its output folder is locked until the end.
     jobs (int): Runs at a time; 0 for one per core. The cores are shared among them.
     gpu_id (int): GPU, or -1 for the CPU.
     show (Callable): Called about once a second with the active runs, the state of each finished run
         ("done", "failed" or "skipped") by title, and the seconds that are left.
     RETURNS (Study): The same study, with errors and seconds.
-    RAISES (ValueError): If a config is not valid or a file is missing; nothing has been run then.
+    RAISES (ValueError): If a config is not valid, a file is missing, or another study is using the
+        output folder; nothing has been run then.
     RAISES (KeyboardInterrupt): If it is stopped by Ctrl-C or SIGTERM; its processes have ended.
     """
     for run in study.chosen:
         run.validate()
         run.check_files()
-    study.output.mkdir(parents=True, exist_ok=True)
+    with lock_folder(study.output):
+        return _run_study(study, jobs, gpu_id, show)
+
+
+def _run_study(
+    study: Study,
+    jobs: int,
+    gpu_id: int,
+    show: Callable[[Sequence[Run], Mapping[str, str], float], None],
+) -> Study:
     cores = count_cores()
     jobs = jobs or cores
     processes = Processes(max(1, cores // jobs))

@@ -1,32 +1,33 @@
 """Checkpoints: all that a pretraining run needs to continue as if it had never stopped.
 
-A checkpoint is a file of arrays with a JSON header and a digest. It holds the parameters, the state
-of the optimizer, the position in the corpus, and a description of the run's origin: the config, the
-texts and the target. A run is only resumed if its origin is still the same.
+A checkpoint is a safetensors file: arrays and JSON, no code. It holds the parameters, the state of
+the optimizer, the position in the corpus, and a description of the run's origin: the config, the
+texts, the target, and all other files that the config names. A run is only resumed if its origin is
+still the same.
 """
 
 import hashlib
 import json
 import re
-import struct
 from dataclasses import asdict, dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from spacy.vectors import Vectors
 from thinc.api import Config, Model, Optimizer
 
 from ..card import CARD_ATTR
 from ..errors import Errors
-from ..files import PART, write_whole
+from ..files import digest, find_files, flatten, write_whole
 from .optimizer import get_steps, set_steps
 from .rounds import Scan
 
-MAGIC = b"charlm1\n"
-TYPES = ("<f4", "<f8", "<i4", "<i8")
-START = struct.Struct("<8sQ32s")  # magic, size of the header in bytes, digest
-CHUNK = 1 << 20
+SUFFIX = ".safetensors"
+PATTERN = f"step-*{SUFFIX}"
 KIND = "charlm pretrain"
 MOMENTS = ("mom1", "mom2", "averages")
 # Changes of these settings do not change the updates.
@@ -47,7 +48,7 @@ class ArrayFile:
 
 
 def write_arrays(path: Path, content: ArrayFile) -> None:
-    """Write arrays and settings to a file, atomically.
+    """Write arrays and settings to a safetensors file, atomically.
 
     path (Path): The file. An existing one is replaced.
     content (ArrayFile): What to write.
@@ -57,13 +58,9 @@ def write_arrays(path: Path, content: ArrayFile) -> None:
         name: np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
         for name, array in content.arrays.items()
     }
-    layout = [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
-    header = json.dumps({"settings": content.settings, "arrays": layout}).encode("utf8")
-    chunks = [header, *(array.tobytes() for array in arrays.values())]
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    write_whole(path, [START.pack(MAGIC, len(header), digest.digest()), *chunks])
+    settings = json.dumps(content.settings)
+    metadata = {"settings": settings, "digest": _digest_content(settings, arrays)}
+    write_whole(path, [save(arrays, metadata=metadata)])
 
 
 def read_arrays(path: Path, older: str = "none") -> ArrayFile:
@@ -72,62 +69,40 @@ def read_arrays(path: Path, older: str = "none") -> ArrayFile:
     path (Path): The file.
     older (str): Name of an older file, which the error suggests.
     RETURNS (ArrayFile): Its content.
-    RAISES (ValueError): If it is another file, cut short or damaged. The digest and all sizes are
-        checked before memory is allocated for them.
+    RAISES (ValueError): If it is another file, cut short or damaged. All sizes are checked before
+        memory is allocated for them.
     """
     try:
-        return _read_arrays(path)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as err:
-        raise _describe_damage(path, older, err) from err
-
-
-def _read_arrays(path: Path) -> ArrayFile:
-    size = path.stat().st_size
-    with path.open("rb") as file_:
-        start = file_.read(START.size)
-        if len(start) < START.size or not start.startswith(MAGIC):
-            raise ValueError("it does not begin like one")
-        _, header_size, expected = START.unpack(start)
-        if START.size + header_size > size:
-            raise ValueError("it is cut short")
-        digest = hashlib.sha256()
-        while chunk := file_.read(CHUNK):
-            digest.update(chunk)
-        if digest.digest() != expected:
-            raise ValueError("its digest does not match its content: it is cut short or damaged")
-        file_.seek(START.size)
-        header = json.loads(file_.read(header_size))
-        settings = header["settings"]
+        with safe_open(path, framework="np") as file_:
+            metadata = file_.metadata() or {}
+            arrays = {name: file_.get_tensor(name) for name in file_.keys()}
+        if not metadata.keys() >= {"settings", "digest"}:
+            raise ValueError("it has no settings: another program wrote it")
+        if metadata["digest"] != _digest_content(metadata["settings"], arrays):
+            raise ValueError("its digest does not match its content: it is damaged")
+        settings = json.loads(metadata["settings"])
         if not isinstance(settings, dict):
             raise ValueError(f"its settings are of type {type(settings).__name__}")
-        layout = [(str(name), kind, tuple(shape)) for name, kind, shape in header["arrays"]]
-        _check_sizes(layout, size - START.size - header_size)
-        arrays = {}
-        for name, kind, shape in layout:
-            data = bytearray(file_.read(_n_bytes(kind, shape)))  # unlike bytes, writable
-            arrays[name] = np.frombuffer(data, kind).reshape(shape)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as err:
+        raise _describe_damage(path, older, err) from err
     return ArrayFile(settings, arrays)
 
 
-def _check_sizes(layout: list[tuple[str, str, tuple[int, ...]]], size: int) -> None:
-    for name, kind, shape in layout:
-        if kind not in TYPES or not all(isinstance(n, int) and n >= 0 for n in shape):
-            raise ValueError(f"the array '{name}' is of type {kind} and shape {shape}")
-    expected = sum(_n_bytes(kind, shape) for _, kind, shape in layout)
-    if expected != size:
-        raise ValueError(f"its header lists {expected:,} bytes of arrays, but it has {size:,}")
-
-
-def _n_bytes(kind: str, shape: tuple[int, ...]) -> int:
-    return prod(shape) * int(kind[-1])
+def _digest_content(settings: str, arrays: dict[str, np.ndarray]) -> str:
+    found = hashlib.sha256(settings.encode("utf8"))
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        found.update(array.data if array.size else b"")
+    return found.hexdigest()
 
 
 def describe_origin(
-    config: Config, *, seed: int, n_shards: int, target: Any, scan: Scan | None
+    config: Config, vectors: Vectors, *, seed: int, n_shards: int, target: Any, scan: Scan | None
 ) -> dict[str, Any]:
     """Describe all that determines the updates of a run.
 
     config (Config): Interpolated config.
+    vectors (Vectors): The vectors of the vocab, which an embed layer may read.
     seed (int): Seed of the run.
     n_shards (int): Shards of the batch of a step.
     target (Any): Description of the target, JSON-like; None for objectives of spaCy.
@@ -137,22 +112,36 @@ def describe_origin(
     pretraining = {k: v for k, v in config["pretraining"].items() if k != "max_epochs"}
     charlm = config.get("charlm") or {}
     corpus = pretraining["corpus"].rpartition(".")[2]
+    settings = {
+        "nlp": config["nlp"],
+        "initialize": {"vectors": config["initialize"].get("vectors")},
+        "components": config["components"],
+        "corpora": {corpus: config["corpora"].get(corpus)},
+        "pretraining": pretraining,
+        "charlm": {k: v for k, v in charlm.items() if k not in FREE_SETTINGS},
+    }
+    # The texts have a digest of their own, and so have the vectors of the vocab.
+    known = {"initialize.vectors", f"corpora.{corpus}.path" if scan is not None else ""}
+    files = find_files({"paths": config.get("paths", {}), **settings})
     return {
-        "config": _strip_paths(
-            {
-                "nlp": config["nlp"],
-                "initialize": {"vectors": config["initialize"].get("vectors")},
-                "components": config["components"],
-                "corpora": {corpus: config["corpora"].get(corpus)},
-                "pretraining": pretraining,
-                "charlm": {k: v for k, v in charlm.items() if k not in FREE_SETTINGS},
-            }
-        ),
+        "config": _strip_paths(settings),
         "seed": seed,
         "shards": n_shards,
         "texts": None if scan is None else asdict(scan),
+        "vectors": _digest_vectors(vectors),
         "target": target,
+        "files": {
+            name: digest(path)
+            for name, path in files.items()
+            if name not in known and not name.startswith("paths.")
+        },
     }
+
+
+def _digest_vectors(vectors: Vectors) -> str | None:
+    if not vectors.shape[0]:
+        return None
+    return hashlib.sha256(vectors.to_bytes(exclude=["strings"])).hexdigest()[:16]
 
 
 def _strip_paths(value: Any, name: str = "") -> Any:
@@ -171,22 +160,12 @@ def compare_origins(found: dict[str, Any], expected: dict[str, Any]) -> list[str
     expected (Dict[str, Any]): The origin of the present run.
     RETURNS (List[str]): One line per difference, with its dotted name.
     """
-    ours, theirs = dict(_flatten(expected)), dict(_flatten(found))
+    ours, theirs = dict(flatten(expected)), dict(flatten(found))
     return [
         f"{name}: checkpoint {theirs.get(name)!r}, now {ours.get(name)!r}"
         for name in sorted({*ours, *theirs})
         if ours.get(name) != theirs.get(name)
     ]
-
-
-def _flatten(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    if isinstance(value, dict):
-        return [
-            line
-            for name, part in value.items()
-            for line in _flatten(part, f"{prefix}.{name}" if prefix else str(name))
-        ]
-    return [(prefix, value)]
 
 
 @dataclass
@@ -254,21 +233,19 @@ def write_checkpoint(
     RAISES (OSError): If the file cannot be written; the older ones stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"step-{progress.step:09}.ckpt"
+    path = folder / f"step-{progress.step:09}{SUFFIX}"
     settings = {"kind": KIND, "progress": asdict(progress), "origin": origin}
     settings = {**snapshot.settings, **settings}
     write_arrays(path, ArrayFile(settings, snapshot.arrays))
     for old in find_checkpoints(folder)[:-keep]:
         old.unlink()
-    for part in folder.glob(f"*{PART}"):
-        part.unlink()
     return path
 
 
 def find_checkpoints(folder: Path) -> list[Path]:
     """List the checkpoints of a run, the oldest first."""
-    paths = folder.glob("step-*.ckpt")
-    paths = (path for path in paths if re.fullmatch(r"step-\d+\.ckpt", path.name))
+    paths = folder.glob(PATTERN)
+    paths = (path for path in paths if re.fullmatch(rf"step-\d+\{SUFFIX}", path.name))
     return sorted(paths, key=get_step)
 
 

@@ -13,14 +13,14 @@ from wasabi import msg
 
 from ..card import complete_card
 from ..errors import Errors
-from ..files import make_folder, write_whole
+from ..files import lock_folder, remove_parts, write_whole
 from ..machine import resident_megabytes
 from .checkpoint import (
+    PATTERN,
     RunState,
     compare_origins,
     describe_origin,
     find_checkpoints,
-    get_step,
     read_checkpoint,
     write_checkpoint,
 )
@@ -30,6 +30,8 @@ from .worker import Result, Trainer, WorkerLost
 
 BEST, LAST, LOG, CHECKPOINTS = "model-best.bin", "model-last.bin", "log.jsonl", "checkpoints"
 HEADS = {BEST: "head-best.bin", LAST: "head-last.bin"}
+CURVE = "curve.png"  # learning curves, which the command draws at the end
+WRITTEN = (BEST, LAST, *HEADS.values(), LOG, CURVE)  # files of a run, besides checkpoints
 MAX_LOST = 3  # workers lost without a checkpoint in between, after which a run gives up
 N_UPDATES = 5  # of a dry run
 
@@ -51,26 +53,43 @@ def pretrain(trainer: Trainer, output: Path, *, resume: bool = False) -> Outcome
 
     trainer (Trainer): A `Worker` or a `Crew`, built from a config whose section [charlm] has the
         settings of the run.
-    output (Path): Folder for model-best.bin, model-last.bin, log.jsonl and checkpoints.
+    output (Path): Folder for model-best.bin, model-last.bin, log.jsonl and checkpoints. It is
+        locked until the run ends.
     resume (bool): Whether to continue from the newest checkpoint there.
     RETURNS (Outcome): How the run ended.
-    RAISES (ValueError): If config, texts or checkpoint do not fit. Nothing is overwritten.
+    RAISES (ValueError): If config, texts or checkpoint do not fit, or another run is using the
+        folder. Nothing is overwritten.
     RAISES (OSError): If a file cannot be written. Files written before stay.
     """
-    newest: list[Path] | None = None
-    n_lost = 0
-    while True:
-        try:
-            return Pretraining(trainer, output, resume=resume).run()
-        except WorkerLost as err:
-            found = find_checkpoints(output / CHECKPOINTS)
-            n_lost = n_lost + 1 if found[-1:] == newest else 1
-            newest = found[-1:]
-            if n_lost > MAX_LOST:
-                raise ValueError(Errors.E530.format(n=n_lost, reason=err, path=output)) from err
-            msg.warn(Errors.W520.format(reason=err))
-            trainer.restart()
-            resume = bool(found)
+    if resume:
+        read_checkpoint(output / CHECKPOINTS)  # before a folder is created
+    with lock_folder(output):
+        if not resume:
+            _check_unused(output)
+        remove_parts(output, WRITTEN)
+        remove_parts(output / CHECKPOINTS, [PATTERN])
+        newest: list[Path] | None = None
+        n_lost = 0
+        while True:
+            try:
+                return Pretraining(trainer, output, resume=resume).run()
+            except WorkerLost as err:
+                found = find_checkpoints(output / CHECKPOINTS)
+                n_lost = n_lost + 1 if found[-1:] == newest else 1
+                newest = found[-1:]
+                if n_lost > MAX_LOST:
+                    raise ValueError(Errors.E530.format(n=n_lost, reason=err, path=output)) from err
+                msg.warn(Errors.W520.format(reason=err))
+                trainer.restart()
+                resume = bool(found)
+
+
+def _check_unused(output: Path) -> None:
+    """Raise an error if a folder has any file that a run writes."""
+    found = [name for name in WRITTEN if (output / name).exists()]
+    found += [f"{CHECKPOINTS}/{path.name}" for path in find_checkpoints(output / CHECKPOINTS)]
+    if found:
+        raise ValueError(Errors.E525.format(path=output, found=", ".join(found)))
 
 
 def dry_run(trainer: Trainer) -> list[tuple[str, str]]:
@@ -126,15 +145,11 @@ class Pretraining:
         self.settings = trainer.settings
         self.progress = RunState()
         self._has_warned = False
-        found = None
-        if resume:
-            found = read_checkpoint(output / CHECKPOINTS)
-        elif _has_run(output):
-            raise ValueError(Errors.E525.format(path=output))
-        make_folder(output)
+        found = read_checkpoint(output / CHECKPOINTS) if resume else None
         self.scan = trainer.scan()
         self.origin = describe_origin(
             trainer.nlp.config.interpolate(),
+            trainer.nlp.vocab.vectors,
             seed=trainer.seed,
             n_shards=trainer.n_shards,
             target=trainer.target,
@@ -157,14 +172,14 @@ class Pretraining:
         """Train to the end, or until a signal arrives."""
         progress = self.progress
         trainer, path = self.trainer, self.output / LOG
+        if self._saved_step < 0:
+            # From here on, a run that is killed can be resumed.
+            self._write_checkpoint()
         log = RunLog(path, progress.step, trainer.nlp, trainer.component, self.settings.logger)
         bar = ProgressBar("Pretraining", self._share_done(0), progress.words)
         complete = False
         try:
             with catch_signals() as signals:
-                if self._saved_step < 0:
-                    # From here on, a run that is killed can be resumed.
-                    self._write_checkpoint()
                 try:
                     finished = self._train(signals, log, bar)
                 except ValueError:
@@ -294,15 +309,6 @@ class Pretraining:
             done = progress.epoch + min(rounds_done / rounds, 1.0)
             shares.append(done / self.trainer.max_epochs)
         return min(max(shares), 1.0)
-
-
-def _has_run(output: Path) -> bool:
-    """Whether a folder has the weights of a run."""
-    checkpoints = find_checkpoints(output / CHECKPOINTS)
-    if checkpoints:
-        # With a checkpoint of step 0 only, the run ended before its first save was complete.
-        return get_step(checkpoints[-1]) > 0
-    return (output / LAST).exists()
 
 
 @contextmanager

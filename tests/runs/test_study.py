@@ -275,7 +275,7 @@ def test_study_resumes_charlm_pretrain(folder):
     assert "--resume" not in (path / "log.txt").read_text()
     (path / FINISHED).unlink()
     (path / "checkpoints").mkdir()
-    (path / "checkpoints" / "step-000000010.ckpt").write_bytes(b"")
+    (path / "checkpoints" / "step-000000010.safetensors").write_bytes(b"")
     run(text, only=["some/*"])
     assert "--resume" in (path / "log.txt").read_text().splitlines()[-1]
     # Another config begins again.

@@ -90,13 +90,14 @@ def test_checkpoint_is_a_copy():
 
 def test_checkpoint_keeps_the_newest(tmp_path):
     snapshot = take_snapshot(make_model(), Adam(0.1))
-    (tmp_path / "step-000000001.ckpt.part").write_bytes(b"what a kill left")
-    (tmp_path / "step-notes.ckpt").write_bytes(b"the user's")
+    others = ["step-notes.safetensors", "x.part"]
+    for name in others:
+        (tmp_path / name).write_bytes(b"the user's")
     for step in (5, 10, 100, 1_000):
         write_checkpoint(tmp_path, snapshot, RunState(step), {"seed": 1}, keep=2)
     names = [path.name for path in find_checkpoints(tmp_path)]
-    assert names == ["step-000000100.ckpt", "step-000001000.ckpt"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [*names, "step-notes.ckpt"]
+    assert names == ["step-000000100.safetensors", "step-000001000.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*names, *others]
     found = read_checkpoint(tmp_path)
     assert found.settings["progress"]["step"] == 1_000
     assert found.settings["origin"] == {"seed": 1}
@@ -115,8 +116,8 @@ def test_checkpoint_damaged_names_the_one_before(older, tmp_path):
         write_checkpoint(tmp_path, snapshot, RunState(5), {}, 2)
     path = write_checkpoint(tmp_path, snapshot, RunState(10), {}, 2)
     data, rng = path.read_bytes(), random.Random(1)
-    name = r"step-000000005\.ckpt" if older else "none"
-    for i in range(1_000):
+    name = r"step-000000005\.safetensors" if older else "none"
+    for i in range(100):
         damaged = bytearray(data)
         if i % 2:
             damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
@@ -130,7 +131,7 @@ def test_checkpoint_damaged_names_the_one_before(older, tmp_path):
 
 @pytest.mark.parametrize("settings", [{}, {"kind": "something else"}, {"kind": None}])
 def test_checkpoint_of_another_kind(settings, tmp_path):
-    write_arrays(tmp_path / "step-000000001.ckpt", ArrayFile(settings, {}))
+    write_arrays(tmp_path / "step-000000001.safetensors", ArrayFile(settings, {}))
     with pytest.raises(ValueError, match="charlm E521.*of another kind"):
         read_checkpoint(tmp_path)
 

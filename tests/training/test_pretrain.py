@@ -20,8 +20,9 @@ from spacy.util import load_config, registry
 from spacy_charlm import files
 from spacy_charlm.card import read_card, read_weights
 from spacy_charlm.objectives.losses import CosineLoss
+from spacy_charlm.training import pretrain
 from spacy_charlm.training.checkpoint import find_checkpoints, read_checkpoint
-from spacy_charlm.training.pretrain import BEST, CHECKPOINTS, LAST, LOG
+from spacy_charlm.training.pretrain import BEST, CHECKPOINTS, LAST, LOG, WRITTEN
 from spacy_charlm.training.worker import Worker
 
 TRAIN = Path(__file__).parents[2] / "configs" / "train" / "textcat.cfg"
@@ -168,6 +169,7 @@ from pathlib import Path
 from spacy.util import load_config
 
 from spacy_charlm.card import read_weights
+from spacy_charlm.training import pretrain
 from spacy_charlm.training.checkpoint import find_checkpoints, read_checkpoint
 from spacy_charlm.training.pretrain import BEST, CHECKPOINTS, LAST, pretrain
 from spacy_charlm.training.worker import Worker
@@ -291,6 +293,91 @@ def test_pretrain_killed_equals_uninterrupted(way, n_kills, tiny):
         assert tiny.result(f"parts{i}") == whole
 
 
+RACES = """
+import json, os, random, re, signal, sys, time
+from pathlib import Path
+
+from spacy.util import load_config
+
+from spacy_charlm.card import read_weights
+from spacy_charlm.training import pretrain
+from spacy_charlm.training.checkpoint import find_checkpoints, read_checkpoint
+from spacy_charlm.training.pretrain import BEST, CHECKPOINTS, LAST, pretrain
+from spacy_charlm.training.worker import Worker
+
+n_races, rng = int(sys.argv[1]), random.Random(0)
+worker = Worker(load_config("config.cfg", interpolate=False))
+
+
+def start(output):
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            resume = bool(find_checkpoints(output / CHECKPOINTS))
+            pretrain(worker, output, resume=resume)
+            code = 0
+        except ValueError as err:
+            Path(f"error-{os.getpid()}").write_text(str(err))
+            code = 3
+        finally:
+            os._exit(code)
+    return child
+
+
+def wait(child):
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status):
+        return "killed"
+    return {0: "finished", 3: "refused"}[os.WEXITSTATUS(status)]
+
+
+begin = time.monotonic()
+assert wait(start(Path("whole"))) == "finished"
+needed = time.monotonic() - begin
+n_runs, counts = 0, {"killed": 0, "finished": 0, "refused": 0}
+for i in range(n_races):
+    output = Path(f"race{n_runs}")
+    children = [start(output)]
+    time.sleep(rng.uniform(0, needed / 3))
+    children.append(start(output))
+    time.sleep(rng.uniform(0, needed / 3))
+    for child in (children[:1], children, [], children[1:])[i % 4]:
+        os.kill(child, signal.SIGKILL)
+    ended = dict(zip(children, map(wait, children)))
+    for child, other in (children, children[::-1]):
+        counts[ended[child]] += 1
+        if ended[child] == "refused":
+            assert ended[other] != "refused", ended
+            error = Path(f"error-{child}").read_text()
+            # E525: the other one had begun and was killed in between.
+            if "E525" not in error:
+                assert re.search(f"E531.*(process {other} on|just began)", error), error
+    for path in find_checkpoints(output / CHECKPOINTS)[-1:]:
+        read_checkpoint(path.parent)
+    for name in (BEST, LAST):
+        if (output / name).exists():
+            read_weights((output / name).read_bytes(), name)
+    n_runs += "finished" in ended.values()
+print(json.dumps({"runs": n_runs, **counts}))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.parametrize("n_races", [4, pytest.param(50, marks=pytest.mark.slow)])
+def test_pretrain_two_processes_in_one_folder(n_races, tiny):
+    """One of them works, the other one says who holds the folder, and nothing mixes."""
+    tiny.config().to_disk(tiny.folder / "config.cfg")
+    args = [sys.executable, "-c", RACES, str(n_races)]
+    done = subprocess.run(args, cwd=tiny.folder, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert counts["runs"] and counts["killed"] and counts["refused"], counts
+    for i in range(counts["runs"]):
+        assert tiny.result(f"race{i}") == tiny.whole()
+
+
 # Faults: a clear error, and what was good stays.
 
 
@@ -326,12 +413,13 @@ def test_pretrain_on_a_disk_that_fills_up(n_syncs, tiny, monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_pretrain_on_a_full_disk(tiny):
+def test_pretrain_on_a_full_disk(tiny, monkeypatch):
     """The first file to be written is a checkpoint, before any update."""
     folder = tiny.folder / "out" / CHECKPOINTS
     folder.mkdir(parents=True)
-    (folder / "step-000000000.ckpt.part").symlink_to("/dev/full")
-    with pytest.raises(OSError, match="charlm E520.*step-000000000.*No space left"):
+    (folder / f"step-000000000.safetensors.{os.getpid()}.part").symlink_to("/dev/full")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="E520.*step-0.*No space"):
+        patch.setattr(pretrain, "remove_parts", lambda *args: None)
         tiny.run("out")
     assert tiny.run("out").progress.step > 30
 
@@ -376,13 +464,71 @@ def test_pretrain_keeps_to_an_empty_folder(tiny):
     assert (tiny.folder / "out" / LAST).read_bytes() == before[Path(LAST)]
 
 
-def test_pretrain_begins_again_where_nothing_was_saved(tiny):
-    """A run that ended before its first save can be started again or resumed."""
-    for output, resume in (("a", False), ("b", True)):
-        tiny.run(output, die_at=3)
-        (tiny.folder / output / LAST).write_bytes(b"of a save that a kill has cut")
-        tiny.run(output, resume=resume)
-        assert tiny.result(output) == tiny.whole()
+@pytest.mark.parametrize("name", [*WRITTEN, f"{CHECKPOINTS}/step-000000000.safetensors"])
+def test_pretrain_replaces_no_file_that_was_there(name, tiny):
+    """Not even a single one of the names that a run writes."""
+    path = tiny.folder / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"the user's")
+    (tiny.folder / "out" / "notes.part").write_bytes(b"the user's")
+    before = read_folder(tiny.folder / "out")
+    with pytest.raises(ValueError, match=rf"charlm E525.*{name}.*Add --resume"):
+        tiny.run("out")
+    assert read_folder(tiny.folder / "out") == before
+
+
+def test_pretrain_resumes_where_nothing_was_saved(tiny):
+    """A run that ended before its first save: what the kill has left of that save is removed."""
+    tiny.run("out", die_at=3)
+    folder = tiny.folder / "out"
+    (folder / LAST).write_bytes(b"of a save that a kill has cut")
+    leftovers = [
+        folder / f"{LAST}.1.part",
+        folder / CHECKPOINTS / "step-000000004.safetensors.1.part",
+    ]
+    for path in [*leftovers, folder / "notes.1.part"]:
+        path.write_bytes(b"half of somethi")
+    tiny.run("out", resume=True)
+    assert tiny.result("out") == tiny.whole()
+    assert [path.name for path in folder.rglob("*.part")] == ["notes.1.part"]
+
+
+def change_input_vectors(tiny):
+    nlp = spacy.load(tiny.folder / "vectors")
+    nlp.vocab.set_vector("cat", np.ones(4, dtype="float32"))
+    nlp.to_disk(tiny.folder / "vectors")
+
+
+def change_misspellings(tiny):
+    (tiny.folder / "misspellings.tsv").write_text("hte\tthe\nctas\tcats\n")
+
+
+@pytest.mark.parametrize(
+    "change, match",
+    [
+        (change_input_vectors, r"vectors: checkpoint '\w+', now '\w+'"),
+        (change_misspellings, r"files\.\S+\.misspellings: checkpoint '\w+', now '\w+'"),
+        (lambda tiny: (tiny.folder / "misspellings.tsv").unlink(), r"misspellings"),
+    ],
+)
+def test_pretrain_resumed_with_other_files_of_the_same_name(change, match, tiny):
+    write_corpora(tiny)
+    (tiny.folder / "misspellings.tsv").write_text("hte\tthe\nct\tcat\n")
+    overrides = {"paths.vectors": str(tiny.folder / "vectors")}
+    typos = {
+        "@misc": "spacy-charlm.Typos.v1",
+        "misspellings": str(tiny.folder / "misspellings.tsv"),
+    }
+    masking = {
+        "@misc": "spacy-charlm.TypoMasking.v1",
+        "typos": typos,
+        "masking": {"@misc": "spacy-charlm.WordMasking.v1"},
+    }
+    blocks = {"pretraining.objective.masking": masking}
+    tiny.run("out", overrides, blocks=blocks, die_at=6)
+    change(tiny)
+    with pytest.raises(ValueError, match=match):
+        tiny.run("out", overrides, blocks=blocks, resume=True)
 
 
 def change_text(tiny):
@@ -431,7 +577,7 @@ def test_pretrain_resumed_with_something_else(name, tiny):
     if change:
         change(tiny)
     plain = {key: value for key, value in overrides.items() if not key.startswith("vars")}
-    with pytest.raises(ValueError, match=rf"E526(.|\n)*step-000000004\.ckpt(.|\n)*{match}"):
+    with pytest.raises(ValueError, match=rf"E526(.|\n)*step-000000004\.safetensors(.|\n)*{match}"):
         tiny.run("out", plain, blocks=blocks(overrides), resume=True)
     assert read_folder(tiny.folder / "out") == before
 
