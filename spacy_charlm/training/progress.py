@@ -3,12 +3,14 @@
 import sys
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from wasabi import msg
 
 SECONDS_PER_LINE = 20.0
 SECONDS_PER_BAR = 0.1
-BAR = "{desc}: {percentage:3.0f}%|{bar}| {postfix}"
+BAR = "{desc}: {percentage:3.0f}%|{bar}| "
 
 
 class ProgressBar:
@@ -51,7 +53,9 @@ class ProgressBar:
             msg.text(f"{self.title}: {self.done:.1%}, {line}")
         else:
             self._bar.n = self.done
-            self._bar.set_postfix_str(line)
+            # The postfix of tqdm begins with a comma, and its width is not fixed.
+            self._bar.bar_format = BAR + line.replace("{", "{{").replace("}", "}}")
+            self._bar.refresh()
 
     def close(self, *, done: bool) -> None:
         """Remove the bar. If the work is done, print words and time."""
@@ -65,6 +69,17 @@ class ProgressBar:
         seconds = max(time.monotonic() - self._start, 1e-9)
         speed = (self.words - self._words_at_start) / seconds
         return f"{self.words:,} words, {speed:,.0f} words/s"
+
+
+@contextmanager
+def above_bar() -> Iterator[None]:
+    """Print lines above the bar that is drawn, if there is one, instead of behind its end."""
+    tqdm = sys.modules.get("tqdm")
+    if tqdm is None:
+        yield
+        return
+    with tqdm.tqdm.external_write_mode():
+        yield
 
 
 def clock(seconds: float) -> str:

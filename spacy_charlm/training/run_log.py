@@ -12,20 +12,21 @@ from wasabi import msg
 
 from ..errors import Errors
 from ..files import write_whole
+from .progress import above_bar
 
+# Head, form and width by name in the log. With a space in between, a row has 79 characters.
 COLUMNS = {
-    "step": ("#", "{:,}"),
-    "words": ("words", "{:,}"),
-    "loss": ("loss", "{:.4f}"),
-    "dev_loss": ("dev loss", "{:.4f}"),
-    "dev_cosine": ("cosine", "{:.3f}"),
-    "dev_p_at_1": ("P@1", "{:.1%}"),
-    "dev_p_at_10": ("P@10", "{:.1%}"),
-    "no_target": ("no target", "{:.1%}"),
-    "words_per_second": ("words/s", "{:,.0f}"),
-    "memory_mb": ("MB", "{:,.0f}"),
+    "step": ("#", "{:,}", 8),
+    "words": ("words", "{:,}", 11),
+    "loss": ("loss", "{:.4f}", 6),
+    "dev_loss": ("dev loss", "{:.4f}", 8),
+    "dev_cosine": ("cosine", "{:.3f}", 6),
+    "dev_p_at_1": ("P@1", "{:.1%}", 5),
+    "dev_p_at_10": ("P@10", "{:.1%}", 5),
+    "no_target": ("no target", "{:.1%}", 9),
+    "words_per_second": ("words/s", "{:,.0f}", 7),
+    "memory_mb": ("MB", "{:,.0f}", 5),
 }
-WIDTHS = (9, 13, 8, 8, 6, 6, 6, 9, 7, 6)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -93,8 +94,8 @@ class RunLog:
         if logger is not None:
             self._log_step, self._finalize = logger(nlp, sys.stdout, sys.stderr)
         else:
-            msg.row([head for head, _ in COLUMNS.values()], widths=WIDTHS, aligns=["r"] * 10)
-            msg.row(["-" * width for width in WIDTHS])
+            _show_row([head for head, _, _ in COLUMNS.values()])
+            _show_row(["-" * width for _, _, width in COLUMNS.values()])
 
     def write(self, line: dict[str, Any], scores: list[tuple[float, int]]) -> None:
         """Write one line.
@@ -120,13 +121,21 @@ class RunLog:
             )
             return
         cells = [
-            form.format(line[name]) if name in line else "" for name, (_, form) in COLUMNS.items()
+            form.format(line[name]) if name in line else ""
+            for name, (_, form, _) in COLUMNS.items()
         ]
         if line.get("best"):
             cells[0] = f"* {cells[0]}"
-        msg.row(cells, widths=WIDTHS, aligns=["r"] * 10)
+        _show_row(cells)
 
     def close(self) -> None:
         """Let the logger finish."""
         if self._finalize is not None:
             self._finalize()
+
+
+def _show_row(cells: list[str]) -> None:
+    """Print a row of the table, as a line of its own above the progress bar."""
+    widths = [width for _, _, width in COLUMNS.values()]
+    with above_bar():
+        msg.row(cells, widths=widths, aligns=["r"] * len(cells), spacing=1)
