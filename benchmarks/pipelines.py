@@ -20,7 +20,7 @@ from wasabi import msg
 
 from spacy_charlm.compat import require
 from spacy_charlm.machine import describe_machine
-from spacy_charlm.report.figure import COLOURS, save_figure
+from spacy_charlm.report.figure import add_legend, choose_looks, save_figure, style_axes
 
 
 def main(
@@ -77,22 +77,21 @@ def main(
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Draw the score against the size and against the speed."""
     figures = require("matplotlib.figure", extra="plots", what="A picture")
-    figure = figures.Figure(figsize=(9, 3.8), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
+    figure = figures.Figure(figsize=(9.6, 3.4), layout="constrained")
+    looks = choose_looks(row["name"] for row in rows)
+    lines: dict[str, Any] = {}
     panels = (("megabytes", "size on disk, MB"), ("words_per_second", "words per second, CPU"))
-    for ax, (key, label) in zip(axes, panels):
-        for row, colour in zip(rows, COLOURS):
-            ax.scatter(row[key], 100 * row["score"], s=90, color=colour, label=row["name"])
-        ax.set_xlabel(label)
-        ax.set_xlim(0, 1.15 * max(row[key] for row in rows))
-        ax.grid(color="#e4e6ea", linewidth=0.8)
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.tick_params(length=0)
-    axes[0].set_ylabel("score, %")
-    axes[0].margins(y=0.2)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(rows), frameon=False)
+    for axes, (key, label) in zip(figure.subplots(1, 2, sharey=True), panels):
+        for row in rows:
+            settings = {**looks[row["name"]].settings(), "linestyle": "", "markersize": 9}
+            (lines[row["name"]],) = axes.plot(row[key], 100 * row["score"], **settings)
+        style_axes(axes)
+        axes.set_xlabel(label)
+        axes.set_xlim(0, 1.15 * max(row[key] for row in rows))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.margins(y=0.2)
+    figure.axes[0].set_ylabel("score, %")
+    add_legend(figure, lines)
     save_figure(figure, path)
 
 

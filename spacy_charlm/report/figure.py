@@ -1,8 +1,10 @@
-"""Score records as a figure, and what all figures share."""
+"""Score records as a figure, and what all figures share: colours, lines and legends."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
 
 import numpy as np
 
@@ -11,14 +13,140 @@ from ..types import Score
 from .table import METRIC, SHARES, check_ending, show_condition
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
 # Okabe and Ito, "Color Universal Design" (2008), in an order that keeps neighbours apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 GREY = "#666666"
-MARKERS = "osD^vPX*"  # one more than colours, so that the pairs of both repeat later
-DASHES = ("-", "--", ":")  # the next one after each turn through the colours
+GRID = "#E4E6EA"
+LEGEND = {"frameon": False, "fontsize": 9}
+# Rows of several figures in docs/: by their embed layer or vectors, or by their target.
+COLOUR_OF = {
+    "CharCNN": COLOURS[0],
+    "MultiHashEmbed": COLOURS[1],
+    "CharacterEmbed": COLOURS[2],
+    "GloVe": COLOURS[5],
+    "floret": COLOURS[3],
+    "MiniLM": COLOURS[4],
+    "vectors": COLOURS[4],
+    "words": COLOURS[0],
+    "trigram": COLOURS[1],
+    "multi": COLOURS[2],
+    "head": COLOURS[3],
+    "word_ids": COLOURS[4],
+    "document": COLOURS[5],
+}
+# Variants of an embed layer have its colour, and lines of their own.
+LINE_OF = {
+    "LMAO": ("-", "o"),
+    "PretrainVectors": ("-", "s"),
+    "none": ("--", "o"),
+    "typos": ("-", "^"),
+    "denoising": ("-.", "D"),
+    "denoising-typos": (":", "^"),
+}
+LINES = (("-", "o"), ("--", "s"), (":", "D"), ("-.", "^"))  # one after another for each colour
+OTHERS = "#BBBBBB"
+MOST = 14  # lines that can be told apart; further ones are grey
+FEW = 5  # lines whose bands can be told apart
+
+
+class Look(NamedTuple):
+    """How the line of a name is drawn.
+
+    colour (str): Its colour.
+    dashes (str): Its line style.
+    marker (str): Its marker.
+    hollow (bool): Whether the markers are not filled.
+    """
+
+    colour: str
+    dashes: str = "-"
+    marker: str = "o"
+    hollow: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of `Axes.plot`."""
+        return {
+            "color": self.colour,
+            "linestyle": self.dashes,
+            "marker": self.marker,
+            "markerfacecolor": "white" if self.hollow else self.colour,
+            "markersize": 5,
+            "linewidth": 1.7,
+        }
+
+
+def choose_looks(names: Iterable[str]) -> dict[str, Look]:
+    """Choose colours and lines that depend on the names alone, not on their order.
+
+    A name such as "CharCNN/none" has an embed layer and a variant of it. Names that are not known
+    get a colour by their checksum, or the next one if that is taken in this figure.
+
+    names (Iterable[str]): Names of rows, pipelines or runs.
+    RETURNS (Dict[str, Look]): The look of each name. All differ, up to `MOST` names.
+    """
+    looks: dict[str, Look] = {}
+    others: list[str] = []
+    for name in sorted(set(names)):
+        *layers, variant = _split(name)
+        if layers and layers[-1] in COLOUR_OF and variant in LINE_OF:
+            look = Look(COLOUR_OF[layers[-1]], *LINE_OF[variant], hollow=variant == "none")
+        elif variant in COLOUR_OF:
+            look = Look(COLOUR_OF[variant])
+        else:
+            others.append(name)
+            continue
+        if look in looks.values():
+            others.append(name)
+        else:
+            looks[name] = look
+    for name in others:
+        start = crc32(name.encode("utf8")) % len(COLOURS)
+        used = [look.colour for look in looks.values()]
+        places = [(start + i) % len(COLOURS) for i in range(len(COLOURS))]
+        colour = min((COLOURS[i] for i in places), key=used.count)
+        free = [Look(colour, *line) for line in LINES]
+        free = [look for look in free if look not in looks.values()]
+        looks[name] = free[0] if free and len(looks) < MOST else Look(OTHERS)
+    return looks
+
+
+def show_name(name: str) -> str:
+    """Format the name of a row: "CharCNN/LMAO" as "CharCNN + LMAO", "CharCNN/none" as "CharCNN"."""
+    *layers, variant = _split(name)
+    if not layers or variant not in LINE_OF:
+        return name
+    return " + ".join([layers[-1]] + [variant] * (variant != "none"))
+
+
+def add_legend(figure: "Figure", lines: dict[str, Any]) -> None:
+    """Put a legend at the right of all axes, in the style of all figures.
+
+    figure (Figure): The figure, whose layout is "constrained".
+    lines (Dict[str, Line2D]): Lines by name, in the order of the legend.
+    """
+    shown = {show_name(name): x for name, x in lines.items() if x.get_color() != OTHERS}
+    others = [line for line in lines.values() if line.get_color() == OTHERS]
+    if others:
+        shown[f"{len(others)} others"] = others[0]
+    figure.legend(list(shown.values()), list(shown), loc="outside right upper", **LEGEND)
+
+
+def style_axes(axes: "Axes", title: str = "") -> None:
+    """Give axes the style of all figures."""
+    if title:
+        axes.set_title(title, fontsize=11, loc="left")
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=9, length=0)
+
+
+def _split(name: str) -> list[str]:
+    return re.split(r"/| \+ ", name)
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
@@ -29,7 +157,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
 
 
 def draw_scores(scores: Sequence[Score], over: str, label: str = "") -> "Figure":
-    """Draw scores over a condition that is a number, with bands of one standard deviation.
+    """Draw scores over a condition that is a number, with their standard deviations.
 
     There is one panel for each metric and each combination of the other conditions.
 
@@ -42,44 +170,48 @@ def draw_scores(scores: Sequence[Score], over: str, label: str = "") -> "Figure"
     figures = require("matplotlib.figure", extra="plots", what="Drawing scores")
     panels: dict[str, dict[str, list[Score]]] = {}
     for score in scores:
-        others = [show_condition(*pair) for pair in score.conditions.items() if pair[0] != over]
-        title = ": ".join([show_condition(METRIC, score.metric), *others])
+        others = [
+            f"{name}: {show_condition(name, value)}"
+            for name, value in score.conditions.items()
+            if name != over
+        ]
+        title = ", ".join([show_condition(METRIC, score.metric), *others])
         panels.setdefault(title, {}).setdefault(score.source, []).append(score)
-    sources = list(dict.fromkeys(score.source for score in scores))
+    looks = choose_looks(score.source for score in scores)
     n_columns = min(3, len(panels))
     n_rows = -(-len(panels) // n_columns)
-    size = (4.6 * n_columns + 2.4, max(3.6 * n_rows, 0.24 * len(sources) + 0.6))
+    size = (4.6 * n_columns + 2.6, max(3.8 * n_rows, 0.24 * min(len(looks), MOST) + 0.8))
     figure = figures.Figure(figsize=size, layout="constrained")
     all_axes = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
     scale = 100 if over in SHARES else 1
+    places = sorted({scale * float(score.conditions[over]) for score in scores})
     lines: dict[str, Any] = {}
     for axes, (title, curves) in zip(all_axes, panels.items()):
-        for source, found in curves.items():
-            i = sources.index(source)
+        # Bars of many lines would hide each other at the same place.
+        shift = 0.007 * (places[-1] - places[0]) if len(curves) > FEW else 0.0
+        for i, (source, found) in enumerate(curves.items()):
             x = np.array([scale * float(score.conditions[over]) for score in found])
+            x += shift * (i - (len(curves) - 1) / 2)
             mean = np.array([100 * score.mean for score in found])
             spread = np.array([100 * (score.deviation or 0.0) for score in found])
-            colour = COLOURS[i % len(COLOURS)]
-            axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.12, lw=0)
-            (line,) = axes.plot(
-                x,
-                mean,
-                color=colour,
-                marker=MARKERS[i % len(MARKERS)],
-                linestyle=DASHES[i // len(COLOURS) % len(DASHES)],
-                markersize=5,
-            )
+            look = looks[source]
+            if shift:
+                axes.vlines(x, mean - spread, mean + spread, color=look.colour, alpha=0.4)
+            else:
+                axes.fill_between(
+                    x, mean - spread, mean + spread, color=look.colour, alpha=0.14, linewidth=0
+                )
+            (line,) = axes.plot(x, mean, **look.settings())
             lines.setdefault(source, line)
-        axes.set_title(title, loc="left", fontsize=11)
+        style_axes(axes, title)
         axes.set_xlabel(label or over)
         axes.set_ylabel("score, %")
-        axes.set_xticks(sorted({scale * float(s.conditions[over]) for s in scores}))
-        axes.grid(axis="y", color="#dddddd")
-        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_xticks(places)
+        axes.xaxis.grid(visible=False)
     for axes in all_axes[len(panels) :]:
         axes.set_visible(False)
     # In the order in which the lines of the first panel end, so that the eye need not search.
     ends = {source: found[-1].mean for source, found in next(iter(panels.values())).items()}
     names = sorted(lines, key=lambda name: -ends.get(name, 0.0))
-    figure.legend([lines[name] for name in names], names, loc="outside right upper", frameon=False)
+    add_legend(figure, {name: lines[name] for name in names})
     return figure

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..compat import require
-from .figure import COLOURS
+from .figure import add_legend, choose_looks, style_axes
 from .table import METRIC, show_condition
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# One curve: step and score, from 0 to 1.
+# One curve: step and score in per cent, as spaCy's console logger writes it.
 Points = Sequence[tuple[int, float]]
 
 
@@ -27,35 +27,35 @@ def draw_training(
     RAISES (ImportError): If matplotlib is missing.
     """
     figures = require("matplotlib.figure", extra="plots", what="Drawing learning curves")
-    figure = figures.Figure(figsize=(5.2 * len(curves), 4.2), layout="constrained")
-    rows = list(dict.fromkeys(name for found in curves.values() for name in found))
+    figure = figures.Figure(figsize=(4.8 * len(curves) + 2.6, 3.9), layout="constrained")
+    looks = choose_looks(name for found in curves.values() for name in found)
     lines: dict[str, Any] = {}
     for axes, (metric, found) in zip(
         figure.subplots(1, len(curves), squeeze=False)[0], curves.items()
     ):
+        trained: list[float] = []
         for name, seeds in found.items():
             values: dict[int, list[float]] = {}
             for points in seeds:
                 for step, score in points:
-                    values.setdefault(step, []).append(100 * score)
+                    values.setdefault(step, []).append(score)
             # A run that stopped early would bend the mean.
             steps = [step for step in sorted(values) if len(values[step]) == len(seeds)]
-            colour = COLOURS[rows.index(name) % len(COLOURS)]
+            trained += [score for step in steps[1:] or steps for score in values[step]]
             low, high = [min(values[s]) for s in steps], [max(values[s]) for s in steps]
-            axes.fill_between(steps, low, high, color=colour, alpha=0.16, linewidth=0)
-            style = (0, (4, 2)) if name.endswith("none") else "solid"
+            look = looks[name]
+            axes.fill_between(steps, low, high, color=look.colour, alpha=0.14, linewidth=0)
             mean = [np.mean(values[s]) for s in steps]
-            (lines[name],) = axes.plot(steps, mean, color=colour, linewidth=2, linestyle=style)
-        axes.set_title(show_condition(METRIC, metric), loc="left", fontsize=11)
+            (lines[name],) = axes.plot(steps, mean, **look.settings())
+        style_axes(axes, show_condition(METRIC, metric))
+        axes.xaxis.grid(visible=False)
         axes.set_xlabel("training step")
         axes.set_ylabel("score on the early-stopping part, %")
         axes.set_xlim(left=0)
-        axes.grid(axis="y", color="#e4e6ea", linewidth=0.8)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(length=0)
-    figure.legend(
-        list(lines.values()), list(lines), loc="outside lower center", ncols=3, frameon=False
-    )
+        # Scores before the first update would leave little room for the differences.
+        margin = 0.06 * (max(trained) - min(trained)) or 1.0
+        axes.set_ylim(min(trained) - margin, max(trained) + margin)
+    add_legend(figure, lines)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure
