@@ -444,7 +444,7 @@ class Errors(metaclass=_WithCodes):
     E622 = "Expected the level 'text' or 'token', but found {found}."
     E640 = (
         "Expected the log of a pretraining run at '{path}', but found nothing. Give the log.jsonl"
-        " of `charlm pretrain`, or its folder."
+        " of `charlm pretrain` or `spacy pretrain`, or its folder."
     )
     E642 = (
         "Expected at least one step in the log '{path}', but found none. A run writes its first "

@@ -56,11 +56,12 @@ def test_learning_curve_of_no_log(tmp_path):
 
 def test_learning_curve_draws_what_the_log_has():
     pytest.importorskip("matplotlib")
+    ours = [panel.title for panel in PANELS if not panel.title.startswith("spacy")]
     assert titles(draw_runs([LoggedRun("a", make_steps())])) == [
-        panel.title for panel in PANELS if not panel.title.startswith("dev")
+        title for title in ours if not title.startswith("dev")
     ]
     figure = draw_runs([LoggedRun("a", make_steps(**DEV))])
-    assert titles(figure) == [panel.title for panel in PANELS]
+    assert titles(figure) == ours
     assert labels(figure.axes[0]) == ["dev", "train", "best, step 3"]
     assert labels(figure.axes[2]) == ["P@1", "P@10", "best, step 3"]
 
@@ -89,3 +90,38 @@ def test_learning_curve_compares_runs():
     assert labels(figure.axes[0]) == ["dev", "train", "best"]
     colours = {line.get_color() for line in figure.axes[-1].get_lines()}
     assert len(colours) == 2
+
+
+def test_learning_curve_reads_the_log_of_spacy_pretrain(tmp_path):
+    """The words of a resumed run start again at zero, and the last save is logged twice."""
+    lines = [(100, 10.0), (300, 20.0), (300, 20.0), (100, 4.0)]
+    entries = [
+        {"nr_word": words, "loss": loss, "epoch_loss": 1.0, "epoch": 0} for words, loss in lines
+    ]
+    write_log(tmp_path / "log.jsonl", *entries, '{"nr_word": 4')
+    (run,) = read_runs([tmp_path])
+    assert run.points("loss_per_1000") == ([100, 300, 400], [100.0, 50.0, 40.0])
+    pytest.importorskip("matplotlib")
+    both = draw_runs([run, LoggedRun("charlm", make_steps())])
+    assert titles(both)[:2] == ["loss", "spacy pretrain: loss per 1,000 words"]
+
+
+@pytest.mark.parametrize("n, marker, texts", [(1, "o", ["0.8", "0.9"]), (2, "o", []), (9, "", [])])
+def test_learning_curve_of_a_short_run_marks_its_points(n, marker, texts):
+    pytest.importorskip("matplotlib")
+    axes = draw_runs([LoggedRun("a", make_steps(n, **DEV))]).axes[0]
+    assert axes.get_lines()[0].get_marker() == marker
+    assert [text.get_text() for text in axes.texts] == texts
+
+
+def test_learning_curve_gives_a_run_one_colour_in_all_figures():
+    pytest.importorskip("matplotlib")
+    runs = [LoggedRun(name, make_steps()) for name in ("a", "b", "c")]
+    colours = [
+        {
+            run.label: line.get_color()
+            for run, line in zip(some, draw_runs(some).axes[0].get_lines())
+        }
+        for some in (runs, runs[::-1])
+    ]
+    assert colours[0] == colours[1] and len(set(colours[0].values())) == 3
