@@ -54,13 +54,14 @@ def doctor_cli(
 def show_machine(machine: "Machine") -> None:
     """Print versions, hardware and speed as tables."""
     from ..machine import OPTIONAL, PRODUCT
+    from ..report.table import show_rows
 
     msg.divider("versions")
     rows = [("Python", machine.python)]
     rows += [(name, version or "-") for name, version in machine.versions.items()]
     cupy = ", ".join(f"{name} {version}" for name, version in machine.cupy.items())
     at = len(rows) - len(OPTIONAL)
-    msg.table([*rows[:at], ("CuPy", cupy or "-"), *rows[at:]])
+    show_rows([*rows[:at], ("CuPy", cupy or "-"), *rows[at:]], n_text=2)
     msg.divider("machine")
     threads = ", ".join(f"{name}={value}" for name, value in machine.threads.items())
     blas = machine.blas
@@ -79,4 +80,4 @@ def show_machine(machine: "Machine") -> None:
         (f"{name}, float32 {shape}", f"{speed:.0f} GFLOP/s")
         for name, speed in machine.gflops.items()
     ]
-    msg.table(rows, max_col=60)
+    show_rows(rows, n_text=2)

@@ -78,9 +78,15 @@ def show_words(
     words: list[str], found: list[list[tuple[str, float]]], known: Collection[str]
 ) -> None:
     """Print the neighbours of words as a table."""
+    from ..report.table import show_rows
+
+    # A word and its score stay on one line.
     rows = [
-        (word, "yes" if word in known else "no", *(f"{near} {score:.2f}" for near, score in row))
+        (
+            word,
+            "yes" if word in known else "no",
+            ", ".join(f"{near}\xa0{score:.2f}" for near, score in row),
+        )
         for word, row in zip(words, found)
     ]
-    header = ("word", "in table", *map(str, range(1, len(rows[0]) - 1)))
-    msg.table(rows, header=header, divider=True)
+    show_rows(rows, ("word", "in table", "nearest"), n_text=3)

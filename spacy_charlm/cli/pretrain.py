@@ -39,6 +39,7 @@ def pretrain_cli(
     Writes model-last.bin and, with development texts, model-best.bin for spacy train, a log and
     checkpoints. Override settings of the config as in spaCy: --paths.raw_text texts.jsonl
     """
+    from ..report.table import show_rows
     from ..training.crew import Crew
     from ..training.pretrain import LAST, LOG, pretrain
     from ..training.pretrain import dry_run as run_dry
@@ -63,7 +64,7 @@ def pretrain_cli(
                 trainer = Worker(config, init, prefetch=prefetch)
         try:
             if dry_run:
-                msg.table(run_dry(trainer), aligns=("l", "r"))
+                show_rows(run_dry(trainer), n_text=1)
                 return
             outcome = pretrain(trainer, output, resume=resume)
         finally:

@@ -119,7 +119,7 @@ def show_name(name: str) -> str:
     *layers, variant = _split(name)
     if not layers or variant not in LINE_OF:
         return name
-    return " + ".join([layers[-1]] + [variant] * (variant != "none"))
+    return " + ".join([layers[-1], *(part for part in variant.split("-") if part != "none")])
 
 
 def add_legend(figure: "Figure", lines: dict[str, Any]) -> None:

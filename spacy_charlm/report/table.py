@@ -1,7 +1,9 @@
 """Score records as a table: in the terminal, as Markdown, CSV or JSON."""
 
 import csv
+import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +45,9 @@ NUMBERS = {
 SHARES = ("rate",)  # conditions that are shown in per cent
 FORMATS = (".md", ".csv", ".json")
 METRIC = "metric"
+WIDTH = 80  # characters of a printed line
+SPACING = 2
+NARROWEST = 18  # to which columns of text are folded
 
 
 class Table(NamedTuple):
@@ -112,9 +117,70 @@ def show_table(scores: Sequence[Score], title: str = "", columns: str = METRIC) 
     table = make_table(scores, columns)
     if title:
         msg.divider(title)
-    aligns = ["l"] * table.n_text + ["r"] * (len(table.header) - table.n_text)
-    msg.table(table.rows, header=table.header, divider=True, max_col=50, aligns=aligns)
-    msg.text(table.caption)
+    show_rows(table.rows, table.header, n_text=table.n_text)
+    msg.text("\n".join(_fold(table.caption, WIDTH)))
+
+
+def show_rows(
+    rows: Sequence[Sequence[str]], header: Sequence[str] = (), *, n_text: int, aligns: str = ""
+) -> None:
+    """Print a table that fits into lines of 80 characters.
+
+    Columns of text are folded. If there still are too many columns of numbers, the others follow
+    in further tables, which repeat the text.
+
+    rows (Sequence[Sequence[str]]): The cells.
+    header (Sequence[str]): Head of each column, if the table has heads.
+    n_text (int): Number of columns at the left that hold text.
+    aligns (str): "l" or "r" for each column; by default text at the left, numbers at the right.
+    """
+    lines = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
+    if not lines:
+        return
+    n_columns = len(lines[0])
+    aligns = aligns or "l" * n_text + "r" * (n_columns - n_text)
+    widths = [max(len(line[i]) for line in lines) for i in range(n_columns)]
+    numbers = widths[n_text:]
+    narrowest = sum(min(width, NARROWEST) + SPACING for width in widths[:n_text])
+    groups: list[list[int]] = [[]]
+    for i in range(n_text, n_columns):
+        used = narrowest + sum(widths[k] + SPACING for k in groups[-1])
+        if groups[-1] and used + widths[i] > WIDTH:
+            groups.append([])
+        groups[-1].append(i)
+    room = WIDTH - max(sum(widths[i] + SPACING for i in group) for group in groups)
+    while sum(widths[:n_text]) + SPACING * (n_text - (not numbers)) > room:
+        widest = max(range(n_text), key=lambda i: widths[i])
+        if widths[widest] <= NARROWEST:
+            break
+        widths[widest] -= 1
+    for group in groups:
+        kept = [*range(n_text), *group]
+        folded = []
+        for line in lines:
+            cells = [_fold(line[i], widths[i]) for i in kept]
+            folded.append(list(zip_longest(*cells, fillvalue="")))
+        head = folded.pop(0) if header else []
+        if head:
+            head.append(tuple("-" * widths[i] for i in kept))
+        msg.table(
+            [*head, *(line for row in folded for line in row)],
+            widths=[widths[i] for i in kept],
+            aligns=[aligns[i] for i in kept],
+            spacing=SPACING,
+        )
+
+
+def _fold(text: str, width: int) -> list[str]:
+    """Break text into lines, after spaces and punctuation of names where possible."""
+    lines = [""]
+    for piece in re.findall(r"[^ /,_-]*[ /,_-]?", text):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+        while len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return [line.rstrip() for line in lines]
 
 
 def write_table(scores: Sequence[Score], path: Path, columns: str = METRIC, **facts: Any) -> None:

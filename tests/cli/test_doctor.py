@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
+from spacy_charlm.cli.doctor import show_machine
 from spacy_charlm.machine import Machine
 
 CONFIG = Path(__file__).parents[2] / "configs" / "train" / "textcat.cfg"
@@ -48,3 +49,16 @@ def test_doctor_ends_with_0_at_others(machine):
 def test_doctor_refuses_overrides_without_a_config(machine):
     result = run("--training.max_step", "3")
     assert result.exit_code == 1 and "E644" in result.output
+
+
+def test_doctor_folds_long_values(capsys):
+    machine = Machine(
+        python="3.12.0",
+        versions={"numpy": "2.2.0"},
+        card="NVIDIA H100 80GB HBM3, " * 5,
+        threads={f"{name}_NUM_THREADS": "16" for name in ("OMP", "OPENBLAS", "BLIS", "MKL")},
+    )
+    show_machine(machine)
+    printed = capsys.readouterr().out
+    assert "MKL_NUM_THREADS=16" in printed.replace("\n", "").replace(" ", "")
+    assert max(map(len, printed.splitlines())) <= 90  # with the codes of colours

@@ -8,6 +8,7 @@ from spacy.vectors import Vectors
 from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
+from spacy_charlm.cli.neighbours import show_words
 from spacy_charlm.evaluation.inspect_weights import load_pretrained
 from spacy_charlm.evaluation.text_vectors import embed_words
 from spacy_charlm.evaluation.word_neighbours import RidgeReadout
@@ -135,3 +136,11 @@ def test_neighbours_names_what_is_wrong(case, weights, vectors, tmp_path):
         more, message = ["--misspellings", typed, "--floret", tmp_path / "typed.tsv"], "charlm E"
     result = run(weights, vectors, "cat", *more)
     assert result.exit_code == 1 and message in result.output, result.output
+
+
+def test_neighbours_folds_wide_tables(capsys):
+    words = ["Donaudampfschifffahrtsgesellschaftskapitän", "cat"]
+    show_words(words, [[(f"{word}s", 0.5)] * 10 for word in words], {"cat"})
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert printed.count("cats\xa00.50") == 10

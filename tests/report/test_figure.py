@@ -82,6 +82,7 @@ def test_draw_scores_summarises_many_sources():
         ("CharCNN/none", "CharCNN"),
         ("training/CharCNN/LMAO", "CharCNN + LMAO"),
         ("CharCNN + LMAO", "CharCNN + LMAO"),
+        ("CharCNN/denoising-typos", "CharCNN + denoising + typos"),
         ("runs/mine", "runs/mine"),
         ("none", "none"),
     ],

@@ -1,9 +1,10 @@
 import csv
+import re
 
 import pytest
 import srsly
 
-from spacy_charlm.report.table import make_table, show_table, write_table
+from spacy_charlm.report.table import WIDTH, make_table, show_rows, show_table, write_table
 from spacy_charlm.types import Score
 
 SEEDS = [
@@ -65,6 +66,40 @@ def test_show_table_prints_title_and_caption(capsys):
     show_table(SEEDS, "probe")
     printed = capsys.readouterr().out
     assert all(part in printed for part in ("probe", "81.0 ± 1.4", "task: cats"))
+
+
+LONG = "training/a-folder-with-a-long-name/and_another_one_below/CharCNN/denoising-typos"
+
+
+@pytest.mark.parametrize("name", [LONG, "x" * 150, f"{LONG} {LONG}"])
+@pytest.mark.parametrize("n_metrics", [1, 6, 14])
+def test_show_table_fits_into_the_line(name, n_metrics, capsys):
+    """Whatever the names and the number of columns, each cell is still there, in whole."""
+    scores = [
+        Score(f"{name}-{i}", f"metric_{k}", (0.5, 0.7), 9, "texts", {"typos": name, "width": i})
+        for i in range(2)
+        for k in range(n_metrics)
+    ]
+    show_table(scores, "robustness")
+    printed = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    assert max(map(len, printed.splitlines())) <= WIDTH
+    assert printed.count("60.0 ± 14.1") == 2 * n_metrics
+    assert all(f"metric_{k}" in printed for k in range(n_metrics))
+
+
+def test_show_rows_folds_text_at_slashes(capsys):
+    show_rows([("abcdefghi/" * 8, "1")], ("name", "n"), n_text=1)
+    first, _, third, fourth = capsys.readouterr().out.strip("\n").splitlines()
+    assert first.split() == ["name", "n"]
+    assert third.split() == ["abcdefghi/" * 7, "1"] and fourth.split() == ["abcdefghi/"]
+
+
+@pytest.mark.parametrize("header", [(), ("fact", "value")])
+def test_show_rows_of_text_alone(header, capsys):
+    show_rows([("name", LONG), ("other", "short")], header, n_text=2)
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= WIDTH
+    show_rows([], header, n_text=2)
 
 
 def test_write_table_in_each_format(tmp_path):
