@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ..evaluation.inspect_weights import WeightsReport
 
 MEGABYTE = 1e6
+LAYERS = ("layer ", "number of layers")  # lines that do not name a setting
+MOST_LAYERS = 10
 
 
 @show_errors("The weights cannot be inspected.")
@@ -31,8 +33,9 @@ def inspect_cli(
 ) -> None:
     """Print card, layers and the config block of weights.
 
-    With a config: print how it differs from the weights; the exit code is 1 if it does. Settings
-    of the config are overridden as in spaCy's commands: --components.tok2vec.model.embed.width 128
+    With a config: print whether it fits the weights, and the differences only; the exit code is 1
+    if there are any. Settings of the config are overridden as in spaCy's commands:
+    --components.tok2vec.model.embed.width 128
     """
     from ..evaluation.inspect_weights import inspect_weights
 
@@ -43,29 +46,47 @@ def inspect_cli(
         if config_path is not None:
             config = load_config(config_path, overrides=overrides, interpolate=True)
         report = inspect_weights(weights, config, component, layer)
-    show_report(report, weights)
+    if report.differences is None:
+        show_report(report, weights)
+    else:
+        show_differences(report, weights, config_path)
     if report.differences:
-        msg.divider("differences")
-        for line in report.differences:
-            msg.text(f"- {line}")
-        msg.fail(f"{weights.name} does not fit {config_path}", exits=1)
-    elif config_path is not None:
-        msg.good(f"{weights.name} fits {config_path}")
+        raise typer.Exit(1)
+
+
+def show_differences(report: "WeightsReport", path: Path, config_path: Path | None) -> None:
+    """Print whether weights fit a config, then the differences."""
+    differences = report.differences or []
+    settings = [line for line in differences if not line.startswith(LAYERS)]
+    layers = differences[len(settings) :]
+    if not differences:
+        msg.good(f"{path.name} fits {config_path}; equal settings: {report.n_equal}")
+        return
+    counts = f"different settings: {len(settings)}, equal settings: {report.n_equal}"
+    msg.fail(f"{path.name} does not fit {config_path}", counts)
+    for line in settings or layers[:MOST_LAYERS]:
+        msg.text(f"- {line}")
+    if settings and layers:
+        msg.text("The layers differ accordingly.")
+    elif len(layers) > MOST_LAYERS:
+        msg.text(f"- and {len(layers) - MOST_LAYERS} more differences between layers")
 
 
 def show_report(report: "WeightsReport", path: Path) -> None:
     """Print the card, the layers that have parameters, and the config block."""
+    from ..report.table import show_rows
+
     msg.divider(f"{path.name}: {report.n_bytes / MEGABYTE:.1f} MB")
     facts = list(report.facts())
     if facts:
-        msg.table(facts, max_col=70)
+        show_rows(facts, n_text=2)
     else:
         msg.text("No card: the objectives of spaCy write none.")
     msg.divider(f"layers: {report.n_parameters:,} parameters")
     rows = [
         (
             str(i),
-            node.name if len(node.name) < 40 else node.name[:37] + "...",
+            node.name if len(node.name) < 32 else node.name[:29] + "...",
             ", ".join(f"{name} {size}" for name, size in node.dims.items() if size is not None),
             f"{node.n_parameters:,}",
             f"{node.n_bytes / MEGABYTE:.2f}",
@@ -74,7 +95,7 @@ def show_report(report: "WeightsReport", path: Path) -> None:
         if node.n_parameters
     ]
     header = ("layer", "name", "sizes", "parameters", "MB")
-    msg.table(rows, header=header, divider=True, aligns=("r", "l", "l", "r", "r"))
+    show_rows(rows, header, n_text=3, aligns="rllrr")
     msg.divider("config block")
     # To be pasted into a config, so without the line wrapping of wasabi.
     typer.echo(report.block_text() or "No layer was recognised.")

@@ -14,7 +14,7 @@ from spacy.language import Language
 from spacy.util import load_model_from_config, registry
 from thinc.api import Config, ConfigValidationError
 
-from ..card import CARD_ATTR, compare_weights, name_damage, read_card, read_weights
+from ..card import CARD_ATTR, DIGESTED, compare_weights, name_damage, read_card, read_weights
 from ..errors import Errors
 from ..pipeline.find_tok2vec import load_tok2vec
 from ..training.load_weights import load_into, read_file
@@ -202,6 +202,38 @@ def compare_block(block: Block, weights: dict[str, Any], nodes: Sequence[SavedNo
     return lines
 
 
+def compare_settings(
+    ours: Sequence[SavedNode], theirs: Sequence[SavedNode]
+) -> tuple[list[str], int]:
+    """Compare the settings of two tok2vecs as far as their layers tell them.
+
+    ours (Sequence[SavedNode]): Layers of the weights.
+    theirs (Sequence[SavedNode]): Layers of the model of a config.
+    RETURNS (Tuple[List[str], int]): One line per setting that differs, and the number of settings
+        that agree.
+    """
+    lines, n_equal = [], 0
+    for part, recognise in (("embed", recognise_embed), ("encode", recognise_encoder)):
+        at = [nodes[0].refs.get(part) for nodes in (ours, theirs)]
+        if at[0] is None or at[1] is None:
+            continue
+        mine, other = recognise(ours[at[0]], ours), recognise(theirs[at[1]], theirs)
+        if mine is None or other is None:
+            continue
+        names = [block["@architectures"] for block in (mine, other)]
+        if names[0] != names[1]:
+            lines.append(f"{part}: weights {names[0]}, config {names[1]}")
+            continue
+        for name in mine.keys() & other.keys():
+            n_equal += mine[name] == other[name]
+        lines += [
+            f"{part}.{name}: weights {mine[name]!r}, config {other[name]!r}"
+            for name in mine
+            if name in other and mine[name] != other[name]
+        ]
+    return lines, n_equal
+
+
 def _defaults(block: Block) -> Block:
     """Return the defaults of the arguments that a block leaves out."""
     try:
@@ -220,7 +252,7 @@ def _unpack(value: Any) -> Any:
 
 
 # Shown as the config block and as the table of layers.
-NO_FACTS = ("config", "embed", "sizes")
+NO_FACTS = ("config", "embed", "sizes", DIGESTED)
 
 
 @dataclass(frozen=True)
@@ -233,7 +265,9 @@ class WeightsReport:
     section (str): The section that the block belongs in, such as "components.tok2vec.model".
     block (Block): The config block, or the parts of it that were recognised.
     notes (List[str]): What was not recognised.
-    differences (Optional[List[str]]): How the weights differ from a config; None without one.
+    differences (Optional[List[str]]): How the weights differ from a config, settings first; None
+        without one.
+    n_equal (int): Number of settings that agree with the config.
     """
 
     n_bytes: int
@@ -243,6 +277,7 @@ class WeightsReport:
     block: Block
     notes: list[str]
     differences: list[str] | None
+    n_equal: int = 0
 
     @property
     def n_parameters(self) -> int:
@@ -297,10 +332,13 @@ def inspect_weights(
         notes += [f"the block does not fit these weights exactly: {line}" for line in lines]
     if any(weights.get("shims") or []):
         notes.append("parameters of other frameworks, such as PyTorch, are not counted")
-    differences = None
+    differences, n_equal = None, 0
     if config is not None:
-        differences = compare_weights(weights, load_tok2vec(config, component, layer)[1])
-    return WeightsReport(len(data), card, nodes, section, block, notes, differences)
+        model = load_tok2vec(config, component, layer)[1]
+        theirs = read_nodes(srsly.msgpack_loads(model.to_bytes()))
+        settings, n_equal = compare_settings(nodes, theirs)
+        differences = list(dict.fromkeys([*settings, *compare_weights(weights, model)]))
+    return WeightsReport(len(data), card, nodes, section, block, notes, differences, n_equal)
 
 
 def load_pretrained(path: Path, lang: str = "en") -> Language:

@@ -5,6 +5,8 @@ from spacy.util import load_config
 from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
+from spacy_charlm.cli.inspect import MOST_LAYERS, show_differences
+from spacy_charlm.evaluation.inspect_weights import WeightsReport
 from spacy_charlm.pipeline.find_tok2vec import load_tok2vec
 
 CONFIG = Path(__file__).parents[2] / "configs" / "pretrain" / "cosine.cfg"
@@ -37,9 +39,28 @@ def test_inspect_compares_with_a_config(weights):
     result = run(weights, CONFIG, *ROWS)
     assert result.exit_code == 0, result.output
     assert "model-last.bin fits" in result.output
+    assert "equal settings: 19" in result.output and "config block" not in result.output
+
+
+def test_inspect_prints_the_verdict_and_the_differences_only(weights):
     result = run(weights, CONFIG)
     assert result.exit_code == 1
-    assert "nV: weights 9, config 20000" in result.output and "does not fit" in result.output
+    lines = [line for line in result.output.splitlines() if line.strip()]
+    assert "model-last.bin does not fit" in lines[0]
+    assert "different settings: 1, equal settings: 18" in result.output
+    assert "- embed.ngram_rows: weights 9, config 20000" in lines
+    assert len(lines) <= 6
+
+
+def test_inspect_of_unknown_layers_lists_the_first_differences(capsys):
+    lines = [f"layer {i} (maxout), nO: weights 8, config 9" for i in range(MOST_LAYERS + 5)]
+    show_differences(WeightsReport(1, None, [], "", {}, [], lines), Path("x.bin"), CONFIG)
+    printed = capsys.readouterr().out
+    assert printed.count("- layer") == MOST_LAYERS and "and 5 more" in printed
+
+
+def test_inspect_prints_short_lines(weights):
+    assert max(map(len, run(weights).output.splitlines())) <= 90  # with the codes of colours
 
 
 def test_inspect_of_something_else(tmp_path):

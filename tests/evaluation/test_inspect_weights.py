@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import pytest
 from spacy.tokens import Doc
 from spacy.util import registry
@@ -24,9 +26,9 @@ BLOCK = {"@architectures": "spacy.Tok2Vec.v2", "embed": EMBED, "encode": ENCODE}
 
 
 def make_config(layer=""):
-    model = BLOCK
+    model = deepcopy(BLOCK)
     if layer:
-        model = {"@architectures": "some.Tagger.v1", layer: BLOCK}
+        model = {"@architectures": "some.Tagger.v1", layer: model}
     return {
         "nlp": {"lang": "en", "pipeline": ["words"]},
         "components": {"words": {"factory": "tok2vec", "model": model}},
@@ -228,3 +230,33 @@ def test_compare_block_sees_sizes_and_settings(part, change, line):
     block[part] = {**block[part], **change}
     lines = compare_block(block, weights, read_nodes(weights))
     assert any(line in found for found in lines)
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({}, []),
+        ({"encode": {"depth": 2}}, ["encode.depth: weights 1, config 2"]),
+        ({"embed": {"max_chars": 9}}, ["embed.max_chars: weights 32, config 9"]),
+        (
+            {"embed": {"ngram_rows": 7}, "encode": {"window_size": 2}},
+            ["embed.ngram_rows: weights 9, config 7", "encode.window_size: weights 1, config 2"],
+        ),
+    ],
+)
+def test_inspect_weights_names_the_settings_that_differ(tmp_path, changes, expected):
+    path, _ = write_weights(tmp_path / "x.bin")
+    model = {name: {**BLOCK[name], **changes.get(name, {})} for name in ("embed", "encode")}
+    report, same = (
+        inspect_weights(path, Config(make_pipeline({**BLOCK, **some})), "words")
+        for some in (model, {})
+    )
+    assert report.differences[: len(expected)] == expected
+    assert bool(report.differences) == bool(expected) and same.differences == []
+    assert same.n_equal - report.n_equal == len(expected) and same.n_equal > 15
+
+
+def make_pipeline(model):
+    config = make_config()
+    components = {"words": {"factory": "tok2vec", "model": model}}
+    return {"nlp": config["nlp"], "components": components}
