@@ -205,7 +205,8 @@ def draw_scores(scores: Sequence[Score], over: str, label: str = "") -> "Figure"
             lines.setdefault(source, line)
         style_axes(axes, title)
         axes.set_xlabel(label or over)
-        axes.set_ylabel("score, %")
+        has_spread = any(score.deviation for found in curves.values() for score in found)
+        axes.set_ylabel("score, %" + (", mean ± standard deviation" if has_spread else ""))
         axes.set_xticks(places)
         axes.xaxis.grid(visible=False)
     for axes in all_axes[len(panels) :]:
