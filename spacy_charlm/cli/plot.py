@@ -18,7 +18,10 @@ def plot_cli(
         Path, typer.Option("--output", "-o", help="File to write: .png, .svg or .pdf")
     ] = Path("learning_curve.png"),
 ) -> None:
-    """Draw the learning curves of pretraining runs as one figure."""
+    """Draw the learning curves of pretraining runs as one figure.
+
+    Reads the logs of charlm pretrain and of spacy pretrain. The latter have the training loss only.
+    """
     from ..report.learning_curve import plot_logs
 
     plot_logs(logs, output)

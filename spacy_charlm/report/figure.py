@@ -10,7 +10,7 @@ import numpy as np
 
 from ..compat import require
 from ..types import Score
-from .table import METRIC, SHARES, check_ending, show_condition
+from .table import METRIC, SHARES, check_ending, shorten, show_condition
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,6 +50,7 @@ LINE_OF = {
 LINES = (("-", "o"), ("--", "s"), (":", "D"), ("-.", "^"))  # one after another for each colour
 OTHERS = "#BBBBBB"
 MOST = 14  # lines that can be told apart; further ones are grey
+LONGEST = 40  # characters of a name in the legend
 FEW = 5  # lines whose bands can be told apart
 
 
@@ -132,7 +133,8 @@ def add_legend(figure: "Figure", lines: dict[str, Any]) -> None:
     others = [line for line in lines.values() if line.get_color() == OTHERS]
     if others:
         shown[f"{len(others)} others"] = others[0]
-    figure.legend(list(shown.values()), list(shown), loc="outside right upper", **LEGEND)
+    labels = [shorten(name, LONGEST) for name in shown]
+    figure.legend(list(shown.values()), labels, loc="outside right upper", **LEGEND)
 
 
 def style_axes(axes: "Axes", title: str = "") -> None:

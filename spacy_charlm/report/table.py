@@ -116,7 +116,7 @@ def show_table(scores: Sequence[Score], title: str = "", columns: str = METRIC) 
     """Print scores as a table in the terminal; see `make_table`."""
     table = make_table(scores, columns)
     if title:
-        msg.divider(title)
+        msg.divider(shorten(title, WIDTH - 6))
     show_rows(table.rows, table.header, n_text=table.n_text)
     msg.text("\n".join(_fold(table.caption, WIDTH)))
 
@@ -169,6 +169,11 @@ def show_rows(
             aligns=[aligns[i] for i in kept],
             spacing=SPACING,
         )
+
+
+def shorten(text: str, width: int) -> str:
+    """Keep the end of a text that is too long, which distinguishes names of paths."""
+    return text if len(text) <= width else "…" + text[1 - width :]
 
 
 def _fold(text: str, width: int) -> list[str]:

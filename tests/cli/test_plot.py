@@ -35,6 +35,15 @@ def test_plot_compares_runs_given_as_folders(tmp_path):
     assert "<svg" in output.read_text(encoding="utf8")
 
 
+def test_plot_draws_the_log_of_spacy_pretrain(tmp_path):
+    pytest.importorskip("matplotlib")
+    line = '{"nr_word":466,"loss":10.68,"epoch_loss":10.68,"epoch":0}\n'
+    (tmp_path / "log.jsonl").write_text(line, encoding="utf8")
+    result = run(tmp_path, "--output", tmp_path / "x.svg")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "x.svg").is_file()
+
+
 def test_plot_says_what_is_wrong(tmp_path):
     result = run(tmp_path, "--output", tmp_path / "x.png")
     assert result.exit_code == 1 and "E640" in result.output

@@ -1,6 +1,7 @@
 import pytest
 
 from spacy_charlm.report.figure import (
+    LONGEST,
     MOST,
     OTHERS,
     choose_looks,
@@ -66,7 +67,7 @@ def test_choose_looks_tells_names_apart(prefix):
 
 def test_draw_scores_summarises_many_sources():
     scores = [
-        Score(f"folder/{i}", "ents_f", (i / 50, i / 40), 7, "texts", {"rate": rate})
+        Score(f"{'a-long-folder/' * 9}{i}", "ents_f", (i / 50, i / 40), 7, "texts", {"rate": rate})
         for i in range(MOST + 3)
         for rate in (0.0, 0.1)
     ]
@@ -74,6 +75,7 @@ def test_draw_scores_summarises_many_sources():
     labels = [text.get_text() for text in legend.get_texts()]
     assert len(labels) == MOST + 1 and labels[-1] == "3 others"
     assert not legend.get_frame_on()
+    assert max(map(len, labels)) == LONGEST and len(set(labels)) == len(labels)
 
 
 @pytest.mark.parametrize(

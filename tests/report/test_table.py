@@ -80,7 +80,7 @@ def test_show_table_fits_into_the_line(name, n_metrics, capsys):
         for i in range(2)
         for k in range(n_metrics)
     ]
-    show_table(scores, "robustness")
+    show_table(scores, name)
     printed = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
     assert max(map(len, printed.splitlines())) <= WIDTH
     assert printed.count("60.0 ± 14.1") == 2 * n_metrics
