@@ -24,7 +24,7 @@ from .checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from .progress import ProgressBar, clock
+from .progress import ProgressBar, above_bar, clock
 from .run_log import RunLog
 from .worker import Result, Trainer, WorkerLost
 
@@ -247,7 +247,8 @@ class Pretraining:
         scores = self.trainer.evaluate() if evaluate else {}
         if scores.get("dev_masked") == 0 and not self._has_warned:
             self._has_warned = True
-            msg.warn(Errors.W522)
+            with above_bar():
+                msg.warn(Errors.W522)
         score = -scores["dev_loss"] if "dev_loss" in scores else None
         is_best = score is not None and (progress.best_score is None or score > progress.best_score)
         if score is not None and is_best:
@@ -326,7 +327,8 @@ def catch_signals() -> Iterator[list[int]]:
         if caught:
             raise KeyboardInterrupt
         caught.append(number)
-        msg.warn("Stopping after this update. A second signal stops at once, without saving.")
+        with above_bar():
+            msg.warn("Stopping after this update. A second signal stops at once, without saving.")
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, note) for number in numbers]
