@@ -2,11 +2,15 @@
 
 from typing import Any
 
-__all__ = ["add_typos", "embed", "load", "nearest_words", "pretrain", "probe"]
+__all__ = ["__version__", "add_typos", "embed", "load", "nearest_words", "pretrain", "probe"]
 
 
 def __getattr__(name: str) -> Any:
     # Imported on first use: spaCy imports this package at the start of each of its commands.
+    if name == "__version__":
+        from .compat import find_version
+
+        return find_version("spacy-charlm")
     if name in __all__:
         from . import api
 

@@ -1,5 +1,6 @@
 """The public Python API."""
 
+import importlib.metadata
 import subprocess
 import sys
 
@@ -34,7 +35,8 @@ def pretrained(tmp_path_factory):
 
 def test_api_names_are_documented_with_an_example():
     assert set(spacy_charlm.__all__) <= set(dir(spacy_charlm))
-    for name in spacy_charlm.__all__:
+    assert spacy_charlm.__version__ == importlib.metadata.version("spacy-charlm")
+    for name in set(spacy_charlm.__all__) - {"__version__"}:
         text = getattr(spacy_charlm, name).__doc__
         assert "Example:" in text and f"spacy_charlm.{name}(" in text
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

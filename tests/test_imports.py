@@ -1,15 +1,19 @@
 """Imports point one way: see "The rooms" in the project's architecture."""
 
 import ast
+import re
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import spacy_charlm
 
 ROOT = Path(spacy_charlm.__file__).parent
+ROOT_OF_TESTS = Path(__file__).parent
 RANKS = [
     ("types", "errors", "compat", "machine", "card", "files"),
     ("text", "noise", "layers", "decoding"),
@@ -77,6 +81,7 @@ def test_imports_nothing_heavy():
     """Neither the package nor anything that spaCy loads from its entry points."""
     code = f"""
 import sys
+from configparser import ConfigParser
 import spacy.cli
 before = set(sys.modules)
 import spacy_charlm, spacy_charlm.cli
@@ -87,3 +92,60 @@ print([name for name in {HEAVY} if name in set(sys.modules) - before])
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+# Names of packages on the index, where they differ from the names that are imported.
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "threadpoolctl": "scikit-learn"}
+
+
+def read_requirements():
+    """The required packages, and those of each extra, from setup.cfg."""
+    config = ConfigParser()
+    config.read(ROOT_OF_TESTS.parent / "setup.cfg", encoding="utf8")
+    extras = config["options.extras_require"].items()
+    rows = {"": config["options"]["install_requires"], **dict(extras)}
+    return {
+        name: {
+            re.sub(r"^cupy-.*", "cupy", Requirement(line).name)
+            for line in text.splitlines()
+            if line and not line.startswith("#")
+        }
+        for name, text in rows.items()
+    }
+
+
+def find_packages(tree, top=True):
+    """Yield the name of each package that a file imports, and whether every run imports it."""
+    for node in ast.iter_child_nodes(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "require":
+            names = [node.args[0].value]
+        for name in {name.split(".")[0] for name in names} - {"spacy_charlm"}:
+            if name not in sys.stdlib_module_names:
+                yield DISTRIBUTIONS.get(name, name), top and not isinstance(node, ast.Call)
+        yield from find_packages(node, top and not isinstance(node, (ast.FunctionDef, ast.If)))
+
+
+def test_imports_are_declared_and_nothing_else():
+    found = {
+        pair for p in ROOT.rglob("*.py") for pair in find_packages(ast.parse(p.read_text("utf8")))
+    }
+    declared = read_requirements()
+    required = declared.pop("")
+    optional = set().union(*(declared[name] for name in set(declared) - {"test", "dev"}))
+    always = {name for name, top in found if top}
+    assert always <= required, f"not in install_requires: {sorted(always - required)}"
+    used = {name for name, _ in found}
+    assert used <= required | optional, f"in no extra: {sorted(used - required - optional)}"
+    unused = required - used - {"safetensors"}
+    assert not unused, f"required, but not imported: {sorted(unused)}"
+    # floret is for a script, which is not in the wheel.
+    unused = optional - used - {"floret"}
+    assert not unused, f"in an extra, but not imported: {sorted(unused)}"
+    assert not required & optional
+    names = [name for packages in declared.values() for name in packages - {"spacy-charlm"}]
+    assert len(names) == len(set(names)) + 1, "named twice"  # cupy, for two versions of CUDA
