@@ -556,9 +556,10 @@ class Errors(metaclass=_WithCodes):
         '"spacy-charlm.CharCNN.v1".'
     )
     W654 = (
-        "Found the shared tok2vec '{component}', but no component that listens to it, so it has "
-        "no effect on {others}. Set the tok2vec of the model of such a component to "
-        '@architectures = "spacy.Tok2VecListener.v1".'
+        "Found the shared tok2vec '{component}', but no listener in the model of {others}, so it "
+        "has no effect there. Set the `tok2vec` of such a model to "
+        '@architectures = "spacy.Tok2VecListener.v1". spacy.TextCatBOW has no tok2vec: make it the '
+        "`linear_model` of a spacy.TextCatEnsemble.v2."
     )
     W655 = (
         "Found {found} in [{section}]. It learns only from the 15 % of words that are hidden, and"

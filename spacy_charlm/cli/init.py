@@ -103,7 +103,10 @@ def init_cli(
     make_folder(output.parent)
     output.write_text(text, encoding="utf8")
     for note in notes:
-        msg.text(f"- {note}")
+        if note.startswith("[charlm W"):
+            msg.warn(note)
+        else:
+            msg.text(f"- {note}")
     msg.good("Saved config", output)
     msg.text("You can now add your data:")
     for command in commands:

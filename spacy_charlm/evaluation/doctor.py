@@ -10,6 +10,7 @@ from thinc.api import Config
 
 from ..errors import Errors
 from ..machine import Machine, examine_machine
+from ..training.init_config import find_non_listeners
 
 # The oldest CuPy that works with NumPy 2, and the oldest driver that works with CUDA 13.
 CUPY_FOR_NUMPY_2 = Version("13.2")
@@ -21,7 +22,6 @@ SCHEMAS: dict[str, Any] = {"pretraining": ConfigSchemaPretrain, "training": Conf
 UNSTEPPED = ("Adam.v1", "RAdam.v1", "SGD.v1")
 # Readers that skip texts.
 DROPPING = ("spacy.JsonlCorpus.v1", "spacy.PlainTextCorpus.v1")
-LISTENER = "spacy.Tok2VecListener."
 # Beginnings of registered names, and their problems.
 PROBLEMS = {
     "spacy.MishWindowEncoder.": Errors.W652,
@@ -192,16 +192,10 @@ def check_names(machine: Machine, config: Config) -> Iterator[Finding]:
 
 
 def check_listeners(machine: Machine, config: Config) -> Iterator[Finding]:
-    """Find a shared tok2vec that no component listens to."""
-    components = config.get("components", {})
-    pipeline = config.get("nlp", {}).get("pipeline") or []
-    shared = [name for name in pipeline if components.get(name, {}).get("factory", "") == "tok2vec"]
-    # A sourced component may listen, and one without a model need not.
-    others = [name for name in pipeline if name not in shared and _has_model(components.get(name))]
-    sourced = any("source" in (components.get(name) or {}) for name in pipeline)
-    listens = any(name.startswith(LISTENER) for _, name in find_names(components))
-    if shared and others and not listens and not sourced:
-        yield Finding(Errors.W654.format(component=shared[0], others=", ".join(others)))
+    """Find components that do not listen to the shared tok2vec."""
+    shared, others = find_non_listeners(config)
+    if others:
+        yield Finding(Errors.W654.format(component=shared, others=", ".join(others)))
 
 
 CONFIG_CHECKS: tuple[Check, ...] = (
@@ -212,10 +206,6 @@ CONFIG_CHECKS: tuple[Check, ...] = (
     check_names,
     check_listeners,
 )
-
-
-def _has_model(component: dict[str, Any] | None) -> bool:
-    return isinstance((component or {}).get("model"), dict)
 
 
 def _install(machine: Machine) -> str:

@@ -100,6 +100,9 @@ LISTENER: Block = {
     "upstream": "*",
 }
 SHARED = "tok2vec"  # name of the component with the shared tok2vec
+# spaCy's classifier without a tok2vec, and the one that combines it with a tok2vec.
+BAG = "spacy.TextCatBOW."
+ENSEMBLE = "spacy.TextCatEnsemble.v2"
 ENCODER_SETTINGS = ("depth", "window_size", "maxout_pieces")
 # spaCy's tok2vec where a config does not say more.
 HASH_EMBED_CNN: Block = {
@@ -624,17 +627,25 @@ def insert_pretraining(
     """Put the embed layer, and pretraining for it, into the config of a pipeline.
 
     The encoder, the components and their settings stay. So do settings that the config makes
-    already, such as a callback in [initialize.after_init]; the notes name them.
+    already, such as a callback in [initialize.after_init]; the notes name them. A pipeline whose
+    only models are bags of words gets a tok2vec, to which they listen.
 
     config (Config): The config, not interpolated.
     options (ConfigOptions): What is put in. Task, language and width remain the config's own.
     component (Optional[str]): The component with the tok2vec; needed where there are several.
-    RETURNS (Tuple[Config, List[str]]): The new config, and sentences that say what was done.
+    RETURNS (Tuple[Config, List[str]]): The new config, and sentences that say what was done, then
+        warnings from `Errors`.
     RAISES (ValueError): If there is no tok2vec, or one that cannot be changed.
     """
     config = config.copy()
-    name, layer = _find_tok2vec(config, component)
     notes = []
+    bags = [] if component else _add_tok2vec(config, options)
+    for bag in bags:
+        notes.append(
+            f"Made the model of '{bag}' the linear model of a {ENSEMBLE}, which listens to the new "
+            f"component '{SHARED}', because a bag of words does not read a tok2vec."
+        )
+    name, layer = _find_tok2vec(config, component)
     if layer and "TransitionBasedParser" in _name_of(config["components"][name]["model"]):
         config = _share_tok2vec(config, name)
         notes.append(
@@ -644,6 +655,18 @@ def insert_pretraining(
         name, layer = SHARED, ""
     config = _swap_embed(config, options, name, layer)
     notes.append(f"Put {options.embed} into [{_locate(name, layer)}.embed].")
+    embed = config["components"][name]["model"]
+    embed = (embed[layer] if layer else embed)["embed"]
+    vectors = config.get("initialize", {}).get("vectors")
+    if embed.get("include_static_vectors") and vectors is None:
+        embed["include_static_vectors"] = False
+        notes.append("Set its include_static_vectors to false: [initialize] has no vectors.")
+    elif embed.get("include_static_vectors"):
+        notes.append(
+            "As before, the embed layer also reads the vectors in [initialize]. To do without them "
+            f"add: --initialize.vectors null --{_locate(name, layer)}.embed.include_static_vectors "
+            "false"
+        )
     for section in ("system", "corpora", "training", "initialize"):
         config.setdefault(section, {})
     config["system"].setdefault("seed", 0)
@@ -677,7 +700,53 @@ def insert_pretraining(
     except ConfigValidationError as err:
         reason = " ".join(str(err).split())
         raise ValueError(Errors.E546.format(reason=reason)) from err
+    shared, others = find_non_listeners(config)
+    if others:
+        notes.append(Errors.W654.format(component=shared, others=", ".join(others)))
     return config, notes
+
+
+def find_non_listeners(config: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Find the components on which a shared tok2vec has no effect.
+
+    config (Config): The config.
+    RETURNS (Tuple[str, List[str]]): The first shared tok2vec of the pipeline, "" if there is none,
+        and the components whose model has no listener. Sourced components have no model here.
+    """
+    components = config.get("components", {})
+    names = config.get("nlp", {}).get("pipeline") or []
+    shared = [name for name in names if components.get(name, {}).get("factory") == "tok2vec"]
+    if not shared:
+        return "", []
+    models = {name: components.get(name, {}).get("model") for name in names if name not in shared}
+    return shared[0], [
+        name
+        for name, model in models.items()
+        if isinstance(model, Mapping) and not _has_listener(model)
+    ]
+
+
+def _has_listener(block: Mapping[str, Any]) -> bool:
+    inner = [value for value in block.values() if isinstance(value, Mapping)]
+    return "Listener" in _name_of(block) or any(map(_has_listener, inner))
+
+
+def _add_tok2vec(config: Config, options: ConfigOptions) -> list[str]:
+    """Add a shared tok2vec to a pipeline without one, and let its bags of words listen to it."""
+    names = config.get("nlp", {}).get("pipeline", [])
+    models = {name: config["components"].get(name, {}).get("model") for name in names}
+    trained = [name for name, model in models.items() if isinstance(model, Mapping)]
+    bags = [name for name in trained if BAG in _name_of(models[name])]
+    if not bags or bags != trained or SHARED in config["components"]:
+        return []
+    for name in bags:
+        model = {"@architectures": ENSEMBLE, "linear_model": models[name], "tok2vec": LISTENER}
+        config["components"][name]["model"] = model
+    size = SIZES[options.optimize]
+    block = {**HASH_EMBED_CNN, "width": size["width"], "depth": size["depth"]}
+    config["components"][SHARED] = {"factory": "tok2vec", "model": block}
+    config["nlp"]["pipeline"].insert(names.index(bags[0]), SHARED)
+    return bags
 
 
 def _find_tok2vec(config: Config, component: str | None) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+from spacy.cli._util import parse_config_overrides
 from spacy.cli.init_config import init_config as spacy_init_config
 from spacy.schemas import ConfigSchemaPretrain
 from spacy.training.pretrain import create_pretraining_model
@@ -21,6 +22,7 @@ from spacy_charlm.training.init_config import (
     SIZES,
     TASKS,
     ConfigOptions,
+    find_non_listeners,
     find_paths,
     init_config,
     insert_pretraining,
@@ -253,6 +255,52 @@ def test_insert_pretraining_keeps_the_users_own_settings():
     pretrain, train = next_commands(apart, "x.cfg", gpu=True)
     assert "--paths.raw_text" not in pretrain and "--gpu-id 0" in pretrain
     assert "--paths.init_tok2vec pretrain/model-last.bin" in train
+
+
+@pytest.mark.parametrize("optimize", ["efficiency", "accuracy"])
+@pytest.mark.parametrize("task", TRAINED)
+def test_insert_pretraining_into_what_spacy_init_config_writes(task, optimize):
+    before = spacy_init_config(lang=LANG, pipeline=[task], optimize=optimize)
+    after, notes = insert_pretraining(before, ConfigOptions())
+    assert find_non_listeners(after) == ("tok2vec", [])
+    assert not any("[charlm W" in note for note in notes)
+    block = after["components"]["tok2vec"]["model"]
+    assert block["embed"]["@architectures"] == OURS
+    assert after["initialize"]["after_init"]["component"] == "tok2vec"
+    if optimize == "accuracy":
+        assert block["embed"]["include_static_vectors"] is True
+        (note,) = (note for note in notes if "--initialize.vectors null" in note)
+        words = note.partition("add: ")[2].split()
+        overrides = parse_config_overrides(words)
+        after = Config().from_str(after.to_str(interpolate=False), overrides=overrides)
+    nlp = check(after)
+    width = nlp.get_pipe("tok2vec").model.get_dim("nO")
+    assert width == (96 if optimize == "efficiency" else 256)
+    listener = nlp.get_pipe(task).model.get_ref("tok2vec")
+    while listener.layers:  # in NER and parser a layer of their own follows
+        listener = listener.layers[0]
+    assert listener.name == "tok2vec-listener"
+    bag = before["components"][task]["model"]
+    if "TextCatBOW" in bag["@architectures"]:
+        assert after["components"][task]["model"]["linear_model"] == bag
+        assert any(f"'{task}' the linear model" in note for note in notes)
+
+
+def test_insert_pretraining_warns_of_a_component_that_does_not_listen():
+    config = spacy_init_config(lang=LANG, pipeline=["ner", "textcat"])
+    after, notes = insert_pretraining(config, ConfigOptions())
+    assert find_non_listeners(after) == ("tok2vec", ["textcat"])
+    assert after["components"]["textcat"] == config["components"]["textcat"]
+    assert "[charlm W654]" in notes[-1] and "model of textcat, so" in notes[-1]
+
+
+def test_insert_pretraining_into_a_config_without_vectors():
+    config = spacy_init_config(lang=LANG, pipeline=["textcat"], optimize="accuracy")
+    config["initialize"]["vectors"] = None
+    after, notes = insert_pretraining(config, ConfigOptions())
+    assert after["components"]["tok2vec"]["model"]["embed"]["include_static_vectors"] is False
+    assert any("include_static_vectors to false" in note for note in notes)
+    check(after)
 
 
 def test_insert_pretraining_with_a_component():

@@ -105,6 +105,19 @@ TRAPS = [
         "'t'",
     ),
     (
+        {
+            "nlp": {"pipeline": ["t", "listens", "tagger", "source"]},
+            "components": {
+                "t": SHARED,
+                "listens": {"model": {"tok2vec": {"@architectures": "spacy.Tok2VecListener.v1"}}},
+                "tagger": TAGGER,
+                "source": {"source": "en_core_web_sm"},
+            },
+        },
+        "W654",
+        "in the model of tagger, so",
+    ),
+    (
         {"pretraining": {"objective": {"@architectures": "spacy.PretrainVectors.v1"}}},
         "W655",
         "spacy.PretrainVectors.v1",
