@@ -75,7 +75,9 @@ def test_word_ids_of_neighbours(corpus, ops):
 
 
 def test_word_ids_read_nothing_in_the_constructor(tmp_path):
-    WordIds(TextCorpus(tmp_path / "not there.txt"))
+    target = WordIds(TextCorpus(tmp_path / "not there.txt"))
+    with pytest.raises(FileNotFoundError, match="E102.*not there.txt"):
+        target.open(Vocab())
 
 
 def test_word_ids_on_the_card_distinguish_vocabularies_and_hold_no_text(corpus):

@@ -97,8 +97,12 @@ def test_load_weights_without_a_path():
 
 def test_load_weights_waits_while_all_pipes_are_disabled(tmp_path):
     nlp = make_nlp()
+    before, load = vectors(nlp), create_load_weights_v1(tmp_path / "missing.bin")
     with nlp.select_pipes(enable=[]):
-        create_load_weights_v1(tmp_path / "missing.bin")(nlp)
+        assert load(nlp) is nlp
+    assert_array_equal(vectors(nlp), before)
+    with pytest.raises(ValueError, match="E502.*missing.bin"):
+        load(nlp)
 
 
 def test_load_weights_into_a_frozen_component(path, source):
