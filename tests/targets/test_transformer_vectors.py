@@ -10,6 +10,7 @@ from spacy.vocab import Vocab
 from thinc.api import NumpyOps
 
 from spacy_charlm.cli.vectors import _read_layer
+from spacy_charlm.targets.distil_vectors import distil_vectors
 from spacy_charlm.targets.transformer_encoder import Pieces
 from spacy_charlm.targets.transformer_vectors import TransformerVectors, make_key, pool_pieces
 from spacy_charlm.targets.vector_cache import META
@@ -216,6 +217,14 @@ def test_transformer_vectors_of_a_real_encoder(bert, layer, tmp_path):
     cached = TransformerVectors(bert, layer=layer, cache=tmp_path / "cache", dtype="float32")
     cached.open(Vocab())
     assert_allclose(cached(OPS, docs).values, batch.values, atol=1e-6)
+
+
+def test_distil_vectors_of_a_real_encoder(bert, tmp_path):
+    words, target = ["cat", "the", "😀"], TransformerVectors(bert, on_misaligned="skip")
+    assert distil_vectors(target, words, tmp_path / "table") == 2
+    values = target(OPS, [Doc(NLP.vocab, words=[word]) for word in words[:2]]).values
+    vocab = spacy.load(tmp_path / "table").vocab
+    assert_allclose([vocab[word].vector for word in words[:2]], values, atol=1e-6)
 
 
 def test_transformer_vectors_of_the_last_layer_are_the_models_own(bert):
