@@ -79,7 +79,7 @@ def _make_config(embed=EMBED, use_blas=True, loader=LOADER):
     return nlp
 
 
-def _run(args, **kwargs):
+def run_command(args, **kwargs):
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     result = subprocess.run(args, capture_output=True, text=True, env=env, timeout=900, **kwargs)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -121,7 +121,7 @@ def test_packaging_pipeline_loads_where_its_weights_are_missing(tmp_path):
 
 @pytest.mark.slow
 def test_packaging_wheels_work_in_a_fresh_environment(tmp_path):
-    _skip_without("build", "pip")
+    skip_without("build", "pip")
     nlp = _make_config()
     nlp.to_disk(tmp_path / "pipeline")
     expected = nlp(TEXT)
@@ -129,7 +129,7 @@ def test_packaging_wheels_work_in_a_fresh_environment(tmp_path):
     output = tmp_path / "packages"
     output.mkdir()
     args = ["package", "pipeline", "packages", "--build", "wheel"]
-    _run([sys.executable, "-m", "spacy", *args], cwd=tmp_path)
+    run_command([sys.executable, "-m", "spacy", *args], cwd=tmp_path)
     wheel = next(output.rglob("*.whl"))
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith("METADATA"))
@@ -137,8 +137,8 @@ def test_packaging_wheels_work_in_a_fresh_environment(tmp_path):
     required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist: ")]
     assert any(line.startswith("Requires-Dist: spacy-charlm") for line in required), required
 
-    python = _make_environment(tmp_path / "venv", [_find_own_wheel(tmp_path), wheel])
-    printed = _run([python, "-c", PREDICT, "en_pipeline", TEXT], cwd=tmp_path)
+    python = make_environment(tmp_path / "venv", [find_own_wheel(tmp_path), wheel])
+    printed = run_command([python, "-c", PREDICT, "en_pipeline", TEXT], cwd=tmp_path)
     cats, tensor, origin = json.loads(printed)
     assert Path(origin).resolve().is_relative_to((tmp_path / "venv").resolve())
     assert cats == pytest.approx(expected.cats, abs=1e-5)
@@ -147,8 +147,8 @@ def test_packaging_wheels_work_in_a_fresh_environment(tmp_path):
 
 @pytest.mark.slow
 def test_packaging_own_wheel_is_complete(tmp_path):
-    _skip_without("build")
-    with zipfile.ZipFile(_find_own_wheel(tmp_path)) as archive:
+    skip_without("build")
+    with zipfile.ZipFile(find_own_wheel(tmp_path)) as archive:
         names = archive.namelist()
         info = f"spacy_charlm-{VERSION}.dist-info"
         assert {name.split("/")[0] for name in names} == {"spacy_charlm", info}
@@ -160,14 +160,14 @@ def test_packaging_own_wheel_is_complete(tmp_path):
     assert "MIT" in metadata
 
 
-def _skip_without(*packages):
+def skip_without(*packages):
     # An import would also find a folder `build` that setuptools has left here.
     for package in packages:
         if not any(importlib.metadata.distributions(name=package)):
             pytest.skip(f"needs the package {package} (the extra dev)")
 
 
-def _find_own_wheel(tmp_path):
+def find_own_wheel(tmp_path):
     """The wheel that .ci/run built, or one of the source tree."""
     if os.environ.get("CHARLM_WHEEL"):
         return Path(os.environ["CHARLM_WHEEL"])
@@ -178,12 +178,18 @@ def _find_own_wheel(tmp_path):
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     shutil.copytree(ROOT / "spacy_charlm", source / "spacy_charlm")
-    _run([sys.executable, "-m", "build", "--wheel", str(source)], cwd=tmp_path)
+    run_command([sys.executable, "-m", "build", "--wheel", str(source)], cwd=tmp_path)
     return next((source / "dist").glob("*.whl"))
 
 
-def _make_environment(folder, wheels):
+def make_environment(folder, wheels):
     venv.create(folder, with_pip=False)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    _run([sys.executable, "-m", "pip", "--python", str(python), "install", *map(str, wheels)])
+    install(str(python), wheels)
     return str(python)
+
+
+def install(python, packages):
+    pip = [sys.executable, "-m", "pip", "--python", python]
+    run_command([*pip, "install", *map(str, packages)])
+    run_command([*pip, "check"])
