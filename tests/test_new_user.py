@@ -33,7 +33,11 @@ SMALL = (
     "--pretraining.max_epochs 3 --pretraining.batcher.size 300 --charlm.eval_frequency 5 "
     "--pretraining.optimizer.learn_rate.warmup_steps 5"
 )
-SHORT = "--training.max_steps 12 --training.eval_frequency 6 --verbose"
+# Without a factor on the learning rate, runs with and without weights differ by the weights alone.
+SHORT = (
+    "--training.max_steps 12 --training.eval_frequency 6 --verbose "
+    "--initialize.after_init.learn_rate_scale 1"
+)
 PREDICTED = ["the rain and the storm today", "we saw cheese and bread"]
 PREDICT = """
 import json, sys
