@@ -141,7 +141,7 @@ def test_imports_are_declared_and_nothing_else():
     assert always <= required, f"not in install_requires: {sorted(always - required)}"
     used = {name for name, _ in found}
     assert used <= required | optional, f"in no extra: {sorted(used - required - optional)}"
-    unused = required - used - {"safetensors"}
+    unused = required - used
     assert not unused, f"required, but not imported: {sorted(unused)}"
     # floret is for a script, which is not in the wheel.
     unused = optional - used - {"floret"}
