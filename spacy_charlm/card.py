@@ -4,10 +4,14 @@ import gc
 import hashlib
 import json
 import re
+import struct
+import tokenize
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import srsly
 from thinc.api import Model
 
@@ -19,6 +23,24 @@ CARD_ATTR = "charlm_card"
 DIGESTED = "has_digest"
 _DIGEST = re.compile(rb'"digest": "([0-9a-f]{64})"')
 _NO_DIGEST = b'"digest": "' + b"0" * 64 + b'"'
+# What the readers of spaCy, thinc, NumPy and srsly raise on damaged bytes.
+DAMAGE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+    EOFError,
+    OSError,
+    struct.error,
+    tokenize.TokenError,
+    zlib.error,
+)
+_OURS = "[charlm "
+_HEAD_LAYERS = {"dropout", "layernorm", "linear", "maxout"}
 
 
 def write_card(tok2vec: Model, **facts: Any) -> str:
@@ -77,20 +99,117 @@ def _check_digest(data: bytes) -> None:
 
 
 def read_weights(data: bytes, source: str) -> dict[str, Any]:
-    """Unpack the bytes of a weights file, without loading them into a model.
+    """Unpack and check the bytes of a weights file, without loading them into a model.
 
     data (bytes): Content of the file, as `Model.to_bytes` wrote it.
     source (str): Name of the file, for the error.
-    RETURNS (Dict[str, Any]): Nodes, attrs and params in the order of `Model.walk`.
+    RETURNS (Dict[str, Any]): Nodes, attrs, params and shims in the order of `Model.walk`. The
+        params are finite and float32.
     RAISES (ValueError): If the bytes are not the weights of a thinc model.
     """
     with name_damage(source):
         _check_digest(data)
         weights = srsly.msgpack_loads(data)
-        nodes, attrs, params = weights["nodes"], weights["attrs"], weights["params"]
-        if not nodes or not len(nodes) == len(attrs) == len(params):
-            raise ValueError(f"{len(nodes)} nodes, {len(attrs)} attrs, {len(params)} params")
+        _check_nodes(weights)
+        _check_card(read_card(weights))
+        for i, params in enumerate(weights["params"]):
+            where = f"{source}, layer {i} ({weights['nodes'][i]['name']})"
+            for name, values in params.items():
+                if values is not None:
+                    params[name] = _check_values(values, f"{where}, parameter {name}")
     return weights
+
+
+def _check_nodes(weights: dict[str, Any]) -> None:
+    kinds = {"nodes": dict, "attrs": dict, "params": dict, "shims": list}
+    lists = [weights[name] for name in kinds]
+    counts = ", ".join(f"{len(some)} {name}" for some, name in zip(lists, kinds))
+    if not lists[0] or len(set(map(len, lists))) > 1:
+        raise ValueError(f"it has {counts}")
+    for i, parts in enumerate(zip(*lists)):
+        if not all(map(isinstance, parts, kinds.values())):
+            raise ValueError(f"layer {i} is incomplete")
+        node = parts[0]
+        numbers = [*node["dims"].values(), *node["refs"].values()]
+        if not isinstance(node["name"], str) or not all(
+            isinstance(number, int | None) for number in numbers
+        ):
+            raise ValueError(f"layer {i} has no name, or sizes that are not whole numbers")
+
+
+def _check_card(card: Any) -> None:
+    """Check what the readers of a card rely on. Everything in it is optional."""
+    if card is None:
+        return
+    embed = card.get("embed") if isinstance(card, dict) else None
+    expected = [
+        (card, dict),
+        *((card[name], dict | None) for name in ("embed", "target", "config") if name in card),
+        *(((embed["architecture"], str), (embed["settings"], dict)) if embed else ()),
+    ]
+    wrong = [value for value, kind in expected if not isinstance(value, kind)]
+    if wrong:
+        raise ValueError(f"its card has {wrong[0]!r} in place of an object or a name")
+
+
+def _check_values(values: Any, where: str) -> Any:
+    if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
+        found = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
+        raise ValueError(Errors.E550.format(where=where, found=found))
+    with np.errstate(over="ignore"):
+        values = values.astype("float32", copy=False)
+    if not np.isfinite(values).all():
+        raise ValueError(Errors.E550.format(where=where, found="nan or infinity"))
+    return values
+
+
+def apply_weights(weights: dict[str, Any], model: Model, source: str) -> None:
+    """Load weights into a model that they fit. If that fails, the model keeps its own.
+
+    weights (Dict[str, Any]): What `read_weights` returned.
+    model (Model): The model, initialised.
+    source (str): Name of the file, for the error.
+    RAISES (ValueError): If the weights do not fit, or cannot be loaded.
+    """
+    differences = compare_weights(weights, model)
+    if differences:
+        lines = "\n".join(f"  {line}" for line in differences)
+        raise ValueError(Errors.E503.format(path=source, lines=lines))
+    with name_damage(source), _keep_on_failure(model):
+        model.from_dict(weights)
+
+
+@contextmanager
+def _keep_on_failure(model: Model) -> Iterator[None]:
+    """Restore a model if the block fails. Loading replaces arrays and writes into none."""
+    saved = [
+        (
+            node,
+            dict(node.attrs),
+            _dims(node),
+            {name: node.maybe_get_ref(name) for name in node.ref_names},
+            {name: node.maybe_get_param(name) for name in node.param_names},
+            [shim.to_bytes() for shim in node.shims],
+        )
+        for node in model.walk()
+    ]
+    try:
+        yield
+    except BaseException:
+        for node, attrs, dims, refs, params, shims in saved:
+            node.attrs.clear()
+            node.attrs.update(attrs)
+            for name, ref in refs.items():
+                node.set_ref(name, ref)
+            for name in params:  # thinc does not let go of a size while there are params
+                node.set_param(name, None)
+            for dim, size in dims.items():
+                node.set_dim(dim, size, force=True)  # type: ignore[arg-type]
+            for name, values in params.items():
+                node.set_param(name, values)
+            for shim, data in zip(node.shims, shims):
+                shim.from_bytes(data)
+        raise
 
 
 @contextmanager
@@ -99,22 +218,19 @@ def name_damage(source: str, template: str = Errors.E501) -> Iterator[None]:
 
     source (str): Name of the file, for the error.
     template (str): The error, with the fields `path` and `reason`.
-    RAISES (ValueError): If the block fails in one of the ways of damaged files.
+    RAISES (ValueError): If the block fails in one of the ways of damaged files. Errors of this
+        package stay as they are.
     """
+    collecting = gc.isenabled()
     try:
         yield
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        SyntaxError,
-        OverflowError,
-        MemoryError,
-        RecursionError,
-    ) as err:
-        gc.enable()  # srsly leaves it disabled if msgpack fails
-        raise ValueError(template.format(path=source, reason=err or type(err))) from err
+    except BaseException as err:
+        if collecting:
+            gc.enable()  # srsly leaves it disabled if msgpack fails
+        if not isinstance(err, DAMAGE) or str(err).startswith(_OURS):
+            raise
+        reason = str(err) or type(err).__name__
+        raise ValueError(template.format(path=source, reason=reason)) from err
 
 
 def compare_weights(weights: dict[str, Any], model: Model) -> list[str]:
@@ -128,24 +244,55 @@ def compare_weights(weights: dict[str, Any], model: Model) -> list[str]:
     lines = _compare_settings(card.get("embed"), _embed_arguments(model)) if card else []
     nodes = list(model.walk())
     names = [node["name"] for node in weights["nodes"]]
+    if names != [node.name for node in nodes] and is_head(weights):
+        lines.append("whole file: weights of a head, config a tok2vec (its file is model-*.bin)")
     if len(names) != len(nodes):
         lines.append(f"number of layers: weights {len(names)}, config {len(nodes)}")
         return lines
+    numbers = {node.id: i for i, node in enumerate(nodes)}
     for i, node in enumerate(nodes):
         if names[i] != node.name:
             lines.append(f"layer {i}: weights '{names[i]}', config '{node.name}'")
             continue
-        for dim, ours in _dims(node).items():
-            theirs = weights["nodes"][i]["dims"].get(dim)
-            if theirs is not None and ours is not None and theirs != ours:
-                lines.append(f"layer {i} ({node.name}), {dim}: weights {theirs}, config {ours}")
+        refs = {name: node.maybe_get_ref(name) for name in node.ref_names}
+        saved, params = weights["nodes"][i], weights["params"][i]
+        # A size or reference that is None, here or there, has not been set.
+        pairs = [
+            *((dim, saved["dims"].get(dim), ours) for dim, ours in _dims(node).items()),
+            *(
+                (f"reference {name}", saved["refs"].get(name), numbers.get(ref.id))
+                for name, ref in refs.items()
+                if ref is not None
+            ),
+        ]
+        unknown = [
+            *(name for name in saved["dims"] if name not in node.dim_names),
+            *(f"reference {name}" for name in saved["refs"] if name not in refs),
+            *(f"parameter {name}" for name in params if name not in node.param_names),
+        ]
+        found = [
+            f"{what}: weights {theirs}, config {ours}"
+            for what, theirs, ours in pairs
+            if theirs is not None and ours is not None and theirs != ours
+        ]
+        found += [f"{what}: only in the weights" for what in unknown]
         for name in node.param_names:
-            theirs = weights["params"][i].get(name)
-            if node.has_param(name) and theirs is not None:
-                if tuple(theirs.shape) != tuple(node.get_param(name).shape):
-                    shapes = f"weights {theirs.shape}, config {node.get_param(name).shape}"
-                    lines.append(f"layer {i} ({node.name}), parameter {name}: {shapes}")
+            ours, theirs = node.maybe_get_param(name), params.get(name)
+            if ours is not None and theirs is None:
+                found.append(f"parameter {name}: only in the config")
+            elif ours is not None and theirs.shape != ours.shape:
+                found.append(f"parameter {name}: weights {theirs.shape}, config {ours.shape}")
+        lines += [f"layer {i} ({node.name}), {line}" for line in found]
     return lines
+
+
+def is_head(weights: dict[str, Any]) -> bool:
+    """Recognise the weights of a head by the names of their layers.
+
+    weights (Dict[str, Any]): What `read_weights` returned.
+    """
+    names = weights["nodes"][0]["name"].split(">>")
+    return names[-1] == "linear" and set(names) <= _HEAD_LAYERS
 
 
 def _compare_settings(theirs: dict[str, Any] | None, ours: dict[str, Any] | None) -> list[str]:

@@ -75,7 +75,7 @@ class Errors(metaclass=_WithCodes):
     )
     E203 = (
         "Expected spaCy vectors in the folder '{path}' (a file 'vectors' in it, in 'vocab' or in "
-        "'vectors'), but found: {found}. Write them with: python -m spacy init vectors LANG FILE "
+        "'vectors'), but found: {reason}. Write them with: python -m spacy init vectors LANG FILE "
         "FOLDER"
     )
     E204 = (
@@ -162,7 +162,7 @@ class Errors(metaclass=_WithCodes):
         "numbers, but found {layer!r}."
     )
     E233 = (
-        "Expected the description of a cache in '{path}', but found a damaged file ({found}). "
+        "Expected the description of a cache in '{path}', but found a damaged file ({reason}). "
         "Remove the folder; it will be filled again."
     )
     E234 = (
@@ -303,6 +303,18 @@ class Errors(metaclass=_WithCodes):
         "Expected `learn_rate_scale` of zero or more and the optimizer {expected}, which applies "
         "it, but found {scale} and {found}. Set @optimizers in [training.optimizer] to "
         "{expected}; its settings are those of Adam.v1."
+    )
+    E550 = (
+        "Expected an array of finite floats in {where}, but found {found}. The file is damaged, or "
+        "its training failed; use another one."
+    )
+    E551 = (
+        "Expected the weights of a head, as `charlm pretrain` writes them, in {path}, but found "
+        "something else: {reason}. Give the head-last.bin or head-best.bin of the pretraining."
+    )
+    E552 = (
+        "Expected a file of misspellings at '{path}', but found {found}. Each of its lines has a "
+        "misspelling, a tab and the correct word."
     )
     E520 = (
         "Expected to write '{path}', but it failed ({reason}). Make room, change the permissions, "
@@ -604,7 +616,7 @@ class Errors(metaclass=_WithCodes):
     )
     E723 = "Expected at least 1 neighbour to look for, but found {found}."
     E724 = (
-        "Expected weights that describe a whole tok2vec, but found in '{path}': {found}. `python "
+        "Expected weights that describe a whole tok2vec, but found in '{path}': {reason}. `python "
         "-m spacy charlm inspect` shows what they contain."
     )
     E725 = (

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,7 +14,15 @@ from spacy.language import Language
 from spacy.util import load_model_from_config, registry
 from thinc.api import Config, ConfigValidationError
 
-from ..card import CARD_ATTR, DIGESTED, compare_weights, name_damage, read_card, read_weights
+from ..card import (
+    CARD_ATTR,
+    DIGESTED,
+    compare_weights,
+    is_head,
+    name_damage,
+    read_card,
+    read_weights,
+)
 from ..errors import Errors
 from ..pipeline.find_tok2vec import load_tok2vec
 from ..training.load_weights import load_into, read_file
@@ -321,24 +329,29 @@ def inspect_weights(
     """
     data = read_file(path)
     weights = read_weights(data, str(path))
+    notes: list[str] = []
+    # A card by someone else may have a config that cannot be read, built or written.
     with name_damage(str(path)):
         card, nodes = read_card(weights), read_nodes(weights)
-    section, block = _block_of_card(card or {})
-    notes: list[str] = []
-    if not block:
-        block, notes = recognise_tok2vec(nodes)
-    if "@architectures" in block:
-        lines = compare_block(block, weights, nodes)
-        notes += [f"the block does not fit these weights exactly: {line}" for line in lines]
-    if any(weights.get("shims") or []):
+        section, block = _block_of_card(card or {})
+        if is_head(weights):
+            notes.append("these are the weights of a head, not of a tok2vec")
+        elif not block:
+            block, notes = recognise_tok2vec(nodes)
+        if "@architectures" in block:
+            lines = compare_block(block, weights, nodes)
+            notes += [f"the block does not fit these weights exactly: {line}" for line in lines]
+        report = WeightsReport(len(data), card, nodes, section, block, notes, None)
+        report.block_text()
+    if any(weights["shims"]):
         notes.append("parameters of other frameworks, such as PyTorch, are not counted")
-    differences, n_equal = None, 0
-    if config is not None:
-        model = load_tok2vec(config, component, layer)[1]
-        theirs = read_nodes(srsly.msgpack_loads(model.to_bytes()))
-        settings, n_equal = compare_settings(nodes, theirs)
-        differences = list(dict.fromkeys([*settings, *compare_weights(weights, model)]))
-    return WeightsReport(len(data), card, nodes, section, block, notes, differences, n_equal)
+    if config is None:
+        return report
+    model = load_tok2vec(config, component, layer)[1]
+    theirs = read_nodes(srsly.msgpack_loads(model.to_bytes()))
+    settings, n_equal = compare_settings(nodes, theirs)
+    differences = list(dict.fromkeys([*settings, *compare_weights(weights, model)]))
+    return replace(report, differences=differences, n_equal=n_equal)
 
 
 def load_pretrained(path: Path, lang: str = "en") -> Language:
@@ -352,12 +365,13 @@ def load_pretrained(path: Path, lang: str = "en") -> Language:
     report = inspect_weights(path)
     if "@architectures" not in report.block:
         found = "; ".join(report.notes) or "unknown layers"
-        raise ValueError(Errors.E724.format(path=path, found=found))
+        raise ValueError(Errors.E724.format(path=path, reason=found))
     config = spacy.blank(lang).config.copy()
     config["nlp"]["pipeline"] = ["tok2vec"]
     config["components"] = {"tok2vec": {"factory": "tok2vec", "model": report.block}}
-    nlp = load_model_from_config(config, auto_fill=True)
-    nlp.initialize()
+    with name_damage(str(path), Errors.E724):
+        nlp = load_model_from_config(config, auto_fill=True)
+        nlp.initialize()
     pipe: Any = nlp.get_pipe("tok2vec")
     load_into(pipe.model, path)
     return nlp

@@ -31,15 +31,20 @@ def read_misspellings(path: Path, *, held_out: bool = False) -> dict[str, list[s
         the Birkbeck corpus (Mitton).
     held_out (bool): Whether to read the remaining 20 %, which are held out from training.
     RETURNS (Dict[str, List[str]]): The misspellings of each correct word, which is in lower case.
+    RAISES (FileNotFoundError): If there is no such file.
     RAISES (ValueError): If a line has another format.
     """
     misspellings: dict[str, list[str]] = {}
-    with Path(path).open(encoding="utf8") as file_:
-        for number, line in enumerate(file_, start=1):
-            line = line.rstrip("\n")
-            parts = line.split("\t")
+    path = Path(path)
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise FileNotFoundError(Errors.E552.format(path=path, found=found))
+    with path.open("rb") as file_:
+        for number, raw in enumerate(file_, start=1):
+            parts = _split_line(raw)
             if len(parts) != 2 or not all(parts):
-                raise ValueError(Errors.E703.format(path=path, line=number, found=line))
+                found = raw.rstrip(b"\r\n").decode("utf8", errors="backslashreplace")
+                raise ValueError(Errors.E703.format(path=path, line=number, found=found))
             # A token cannot become two words or none.
             if not any(part.isspace() or " " in part for part in parts):
                 misspellings.setdefault(parts[1].lower(), []).append(parts[0])
@@ -47,6 +52,14 @@ def read_misspellings(path: Path, *, held_out: bool = False) -> dict[str, list[s
     random.Random(0).shuffle(words)
     cut = round(TRAINING_SHARE * len(words))
     return {word: misspellings[word] for word in (words[cut:] if held_out else words[:cut])}
+
+
+def _split_line(raw: bytes) -> list[str]:
+    """Split a line at tabs; a line that is not UTF-8 has no parts."""
+    try:
+        return raw.decode("utf8").rstrip("\r\n").split("\t")
+    except UnicodeDecodeError:
+        return []
 
 
 class Typos:

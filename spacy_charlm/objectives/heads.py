@@ -4,11 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import srsly
 from thinc.api import Linear, Maxout, Model, chain
 from thinc.types import Floats2d, Ints1d
 
-from ..card import name_damage
+from ..card import apply_weights, is_head, name_damage, read_weights
 from ..errors import Errors
 
 Head = Model[Floats2d, Floats2d]
@@ -60,13 +59,25 @@ def load_head(data: bytes, source: str) -> Head:
     RETURNS (Model[Floats2d, Floats2d]): The head.
     RAISES (ValueError): If these are not the weights of a head.
     """
-    with name_damage(source):
-        sizes = {node["name"]: node["dims"] for node in srsly.msgpack_loads(data)["nodes"]}
-        output, hidden = sizes["linear"], sizes.get("maxout")
-        if hidden is None:
-            return create_linear_head_v1()(output["nO"], output["nI"]).from_bytes(data)
-        build = create_maxout_head_v1(hidden["nO"], hidden["nP"])
-        return build(output["nO"], hidden["nI"]).from_bytes(data)
+    weights = read_weights(data, source)
+    name = weights["nodes"][0]["name"]
+    if not is_head(weights):
+        raise ValueError(Errors.E551.format(path=source, reason=f"the layers '{name}'"))
+    with name_damage(source, Errors.E551):
+        # The arrays tell the sizes, so that a damaged number allocates no memory.
+        shapes = {
+            node["name"]: params["W"].shape
+            for node, params in zip(weights["nodes"], weights["params"])
+            if "W" in params
+        }
+        nO, nI = shapes["linear"]
+        build = create_linear_head_v1()
+        if "maxout" in shapes:
+            hidden_size, maxout_pieces, nI = shapes["maxout"]
+            build = create_maxout_head_v1(hidden_size, maxout_pieces)
+        head = build(nO, nI).initialize()
+        apply_weights(weights, head, source)
+    return head
 
 
 def predict_columns(

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+from spacy.attrs import IDS
 from spacy.vectors import Mode as VectorsMode
 from spacy.vectors import Vectors
 from srsly import ujson
 from thinc.api import use_ops
 from thinc.types import Floats2d
 
+from ..card import name_damage
 from ..errors import Errors
 from ..text.read_texts import open_bytes
 
 DECIMAL = b"0123456789.-+eE "  # the characters of a row of plain decimal numbers
 UNFINISHED = (b"-,", b"+,", b"e,", b"E,")  # incomplete numbers that ujson accepts
+MAX_NGRAM = 1000  # characters; spaCy tries every size from minn to maxn for every word
 # Rows of a table that do not belong to a word.
 UNKNOWN = ["<unk>", "<UNK>", "[unk]", "[UNK]", "<s>", "</s>", "<pad>", "<PAD>", "[pad]", "[PAD]"]
 
@@ -98,21 +101,46 @@ def read_vectors_folder(path: Path) -> Vectors:
     folders = [path, path / "vocab", path / "vectors"]
     folder = next((folder for folder in folders if (folder / "vectors").is_file()), None)
     if folder is None:
-        raise ValueError(Errors.E203.format(path=path, found="no such file"))
-    exclude = [] if (folder / "strings.json").is_file() else ["strings"]
-    try:
-        # Otherwise spaCy reads onto the current device, but the checks run on the CPU.
-        with use_ops("numpy"):
-            vectors = Vectors().from_disk(folder, exclude=exclude)
-    except (ValueError, EOFError, OSError) as err:
-        raise ValueError(Errors.E203.format(path=path, found=err)) from err
-    highest = max(vectors.key2row.values(), default=-1)
-    if vectors.data.ndim != 2 or highest >= vectors.shape[0]:
-        detail = f"an array of shape {vectors.shape} and keys up to row {highest}"
-        raise ValueError(Errors.E203.format(path=path, found=detail))
-    if not vectors.size or not vectors.n_keys:
-        raise ValueError(Errors.E203.format(path=path, found="vectors without words"))
+        raise ValueError(Errors.E203.format(path=path, reason="no such file"))
+    vectors = Vectors()
+    # Otherwise spaCy reads onto the current device, but the checks run on the CPU.
+    with use_ops("numpy"):
+        if (folder / "strings.json").is_file():
+            with name_damage(str(folder / "strings.json"), Errors.E203):
+                vectors.from_disk(folder, exclude=["key2row", "keys", "vectors"])
+        with name_damage(str(folder / "key2row"), Errors.E203):
+            vectors.from_disk(folder, exclude=["strings", "keys", "vectors"])
+            _check_keys(vectors.key2row)
+        # The settings cannot be read alone.
+        with name_damage(str(folder / "vectors"), Errors.E203):
+            vectors.from_disk(folder, exclude=["strings", "key2row"])
+            _check_table(vectors)
     return vectors
+
+
+def _check_keys(key2row: Any) -> None:
+    if not isinstance(key2row, dict) or not all(
+        type(key) is int and type(row) is int and 0 <= key < 2**64 and row >= 0
+        for key, row in key2row.items()
+    ):
+        raise ValueError("keys or rows that are not whole numbers")
+
+
+def _check_table(vectors: Vectors) -> None:
+    data = vectors.data
+    if not isinstance(data, numpy.ndarray) or data.ndim != 2 or data.dtype.kind != "f":
+        raise ValueError("something else than a table of floats")
+    highest = max(vectors.key2row.values(), default=-1)
+    if highest >= len(data):
+        raise ValueError(f"a table of {len(data)} rows and keys up to row {highest}")
+    if not data.size or not vectors.n_keys:
+        raise ValueError("vectors without words")
+    if vectors.attr not in IDS.values():
+        raise ValueError(f"vectors of the unknown attribute {vectors.attr}")
+    if vectors.mode == VectorsMode.floret:
+        sizes = vectors.minn, vectors.maxn, vectors.hash_count
+        if not (vectors.minn <= vectors.maxn <= MAX_NGRAM and 1 <= vectors.hash_count <= 4):
+            raise ValueError("minn = {}, maxn = {}, hash_count = {}".format(*sizes))
 
 
 def read_table(path: Path) -> tuple[list[str], numpy.ndarray]:
@@ -129,8 +157,8 @@ def read_table(path: Path) -> tuple[list[str], numpy.ndarray]:
         if vectors.mode == VectorsMode.floret:
             raise ValueError(Errors.E725.format(path=path))
         if any(key not in vectors.strings for key in vectors.key2row):
-            found = "hashes without their words (no strings.json)"
-            raise ValueError(Errors.E203.format(path=path, found=found))
+            reason = "hashes without their words (no strings.json, or not the right one)"
+            raise ValueError(Errors.E203.format(path=path, reason=reason))
         pairs = [(vectors.strings[key], row) for key, row in vectors.key2row.items()]
         data = numpy.asarray(vectors.data, dtype="float32")
     else:
@@ -150,7 +178,7 @@ def _read_header(line: bytes, path: Path) -> tuple[int, int] | None:
     # The header of floret's own tables: rows width minn maxn hashes seed bow eow.
     if len(pieces) == 8 and all(piece.isdigit() for piece in pieces[:6]):
         raise ValueError(Errors.E212.format(path=path))
-    if len(pieces) == 2 and all(piece.isdigit() for piece in pieces):
+    if len(pieces) == 2 and all(piece.isdigit() and len(piece) < 20 for piece in pieces):
         rows, width = int(pieces[0]), int(pieces[1])
         if not rows or not width:
             raise ValueError(Errors.E209.format(path=path))

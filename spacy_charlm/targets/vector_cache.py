@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from spacy.util import logger
 
+from ..card import name_damage
 from ..errors import Errors
 
 KEY_SIZE = 16
@@ -187,7 +188,9 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
     path = folder / META
     if not path.exists():
         return None
-    try:
-        return json.loads(path.read_text(encoding="utf8"))
-    except ValueError as err:
-        raise ValueError(Errors.E233.format(path=path, found=err)) from err
+    with name_damage(str(path), Errors.E233):
+        facts = json.loads(path.read_text(encoding="utf8"))
+        nO, dtype = facts["nO"], facts["dtype"]
+        if type(nO) is not int or nO < 1 or dtype not in ("float16", "float32"):
+            raise ValueError(f"nO = {nO!r}, dtype = {dtype!r}")
+    return facts

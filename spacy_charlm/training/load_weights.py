@@ -7,7 +7,7 @@ from spacy.language import Language
 from spacy.util import logger
 from thinc.api import Model
 
-from ..card import compare_weights, name_damage, read_card, read_weights
+from ..card import apply_weights, read_card, read_weights
 from ..errors import Errors
 from ..pipeline.find_tok2vec import get_layer
 from .optimizer import scale_learn_rate
@@ -59,21 +59,13 @@ def load_into(model: Model, path: Path) -> None:
     path (Path): File that `spacy pretrain` wrote.
     RAISES (ValueError): If the weights are missing, damaged or do not fit.
     """
-    data = read_file(path)
-    weights = read_weights(data, str(path))
-    with name_damage(str(path)):
-        card = read_card(weights)
-        differences = compare_weights(weights, model)
-        if not differences:
-            model.from_bytes(data)
-    if differences:
-        raise ValueError(
-            Errors.E503.format(path=path, lines="\n".join(f"  {d}" for d in differences))
-        )
+    weights = read_weights(read_file(path), str(path))
+    apply_weights(weights, model, str(path))
+    card = read_card(weights)
     if card is None:
         logger.info("Loaded pretrained weights without a card from %s", path)
     else:
-        words, target = card.get("words"), card.get("target", {}).get("name")
+        words, target = card.get("words"), (card.get("target") or {}).get("name")
         logger.info("Loaded weights pretrained on %s words (target: %s): %s", words, target, path)
 
 
