@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import srsly
-from thinc.api import Model
+from thinc.api import Model, serialize_attr
 
 from .compat import PACKAGES, find_version
 from .errors import Errors
@@ -33,6 +33,7 @@ DAMAGE = (
     ArithmeticError,
     MemoryError,
     RecursionError,
+    BufferError,
     EOFError,
     OSError,
     struct.error,
@@ -40,6 +41,8 @@ DAMAGE = (
     zlib.error,
 )
 _OURS = "[charlm "
+# Attributes that training sets, and the settings, which are compared one by one.
+UNCOMPARED = {CARD_ATTR, "dropout_rate", "is_enabled", "settings"}
 _HEAD_LAYERS = {"dropout", "layernorm", "linear", "maxout"}
 
 
@@ -135,6 +138,8 @@ def _check_nodes(weights: dict[str, Any]) -> None:
             isinstance(number, int | None) for number in numbers
         ):
             raise ValueError(f"layer {i} has no name, or sizes that are not whole numbers")
+        if not all(isinstance(value, bytes) for value in parts[1].values()):
+            raise ValueError(f"layer {i} has attributes that are not packed")
 
 
 def _check_card(card: Any) -> None:
@@ -171,12 +176,24 @@ def apply_weights(weights: dict[str, Any], model: Model, source: str) -> None:
     source (str): Name of the file, for the error.
     RAISES (ValueError): If the weights do not fit, or cannot be loaded.
     """
-    differences = compare_weights(weights, model)
+    check_fit(weights, model, source)
+    with name_damage(source), _keep_on_failure(model):
+        model.from_dict(weights)
+
+
+def check_fit(weights: dict[str, Any], model: Model, source: str) -> None:
+    """Compare weights with a model.
+
+    weights (Dict[str, Any]): What `read_weights` returned.
+    model (Model): The model.
+    source (str): Name of the file, for the error.
+    RAISES (ValueError): If there are differences, which the error lists.
+    """
+    with name_damage(source):
+        differences = compare_weights(weights, model)
     if differences:
         lines = "\n".join(f"  {line}" for line in differences)
         raise ValueError(Errors.E503.format(path=source, lines=lines))
-    with name_damage(source), _keep_on_failure(model):
-        model.from_dict(weights)
 
 
 @contextmanager
@@ -254,35 +271,51 @@ def compare_weights(weights: dict[str, Any], model: Model) -> list[str]:
         if names[i] != node.name:
             lines.append(f"layer {i}: weights '{names[i]}', config '{node.name}'")
             continue
-        refs = {name: node.maybe_get_ref(name) for name in node.ref_names}
-        saved, params = weights["nodes"][i], weights["params"][i]
-        # A size or reference that is None, here or there, has not been set.
-        pairs = [
-            *((dim, saved["dims"].get(dim), ours) for dim, ours in _dims(node).items()),
-            *(
-                (f"reference {name}", saved["refs"].get(name), numbers.get(ref.id))
-                for name, ref in refs.items()
-                if ref is not None
-            ),
-        ]
-        unknown = [
-            *(name for name in saved["dims"] if name not in node.dim_names),
-            *(f"reference {name}" for name in saved["refs"] if name not in refs),
-            *(f"parameter {name}" for name in params if name not in node.param_names),
-        ]
-        found = [
-            f"{what}: weights {theirs}, config {ours}"
-            for what, theirs, ours in pairs
-            if theirs is not None and ours is not None and theirs != ours
-        ]
-        found += [f"{what}: only in the weights" for what in unknown]
-        for name in node.param_names:
-            ours, theirs = node.maybe_get_param(name), params.get(name)
-            if ours is not None and theirs is None:
-                found.append(f"parameter {name}: only in the config")
-            elif ours is not None and theirs.shape != ours.shape:
-                found.append(f"parameter {name}: weights {theirs.shape}, config {ours.shape}")
+        found = _compare_dims(weights["nodes"][i]["dims"], node)
+        found += _compare_refs(weights["nodes"][i]["refs"], node, numbers)
+        found += _compare_attrs(weights["attrs"][i], node)
+        found += _compare_params(weights["params"][i], node)
         lines += [f"layer {i} ({node.name}), {line}" for line in found]
+    return lines
+
+
+def _compare_dims(dims: dict[str, int | None], node: Model) -> list[str]:
+    ours = _dims(node)
+    # A size that is None has not been set.
+    return [
+        f"{name}: weights {size}, config {ours.get(name, 'none')}"
+        for name, size in dims.items()
+        if name not in ours or (None not in (size, ours[name]) and size != ours[name])
+    ]
+
+
+def _compare_refs(refs: dict[str, int | None], node: Model, numbers: dict[int, int]) -> list[str]:
+    layers = {name: node.maybe_get_ref(name) for name in node.ref_names}
+    ours = {name: layer and numbers.get(layer.id) for name, layer in layers.items()}
+    return [
+        f"reference {name}: weights {number}, config {ours.get(name)}"
+        for name, number in refs.items()
+        if name not in ours or (ours[name] is not None and number != ours[name])
+    ]
+
+
+def _compare_attrs(attrs: dict[str, bytes], node: Model) -> list[str]:
+    return [
+        f"{name}: weights {srsly.msgpack_loads(attrs[name])!r}, config {ours!r}"
+        for name, ours in sorted(node.attrs.items())
+        if name in attrs
+        and name not in UNCOMPARED
+        and attrs[name] != serialize_attr(ours, ours, name, node)
+    ]
+
+
+def _compare_params(params: dict[str, Any], node: Model) -> list[str]:
+    lines = [f"parameter {name}: config none" for name in params if name not in node.param_names]
+    for name in node.param_names:
+        ours, theirs = node.maybe_get_param(name), params.get(name)
+        if ours is not None and (theirs is None or theirs.shape != ours.shape):
+            found = "none" if theirs is None else theirs.shape
+            lines.append(f"parameter {name}: weights {found}, config {ours.shape}")
     return lines
 
 

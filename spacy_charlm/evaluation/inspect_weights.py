@@ -15,8 +15,8 @@ from spacy.util import load_model_from_config, registry
 from thinc.api import Config, ConfigValidationError
 
 from ..card import (
-    CARD_ATTR,
     DIGESTED,
+    check_fit,
     compare_weights,
     is_head,
     name_damage,
@@ -33,8 +33,6 @@ WINDOW_UNITS = {
     "spacy.MaxoutWindowEncoder.v2": "residual(expand_window>>maxout>>layernorm>>dropout)",
     "spacy.MishWindowEncoder.v2": "residual(expand_window>>mish>>layernorm>>dropout)",
 }
-# Set by training, not by the config block.
-TRAINING_ATTRS = {CARD_ATTR, "dropout_rate", "is_enabled"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def read_nodes(weights: dict[str, Any]) -> list[SavedNode]:
             SavedNode(
                 name=node["name"],
                 dims=node["dims"],
-                attrs={name: _unpack(value) for name, value in attrs.items()},
+                attrs={name: srsly.msgpack_loads(value) for name, value in attrs.items()},
                 refs=node["refs"],
                 n_parameters=sum(array.size for array in arrays),
                 n_bytes=sum(array.nbytes for array in arrays),
@@ -194,20 +192,22 @@ def compare_block(block: Block, weights: dict[str, Any], nodes: Sequence[SavedNo
     weights (Dict[str, Any]): The result of `read_weights`.
     nodes (Sequence[SavedNode]): The result of `read_nodes`.
     RETURNS (List[str]): One line per difference in names, sizes, shapes and settings.
+    RAISES (ValueError): If the block asks for more layers than there are in the weights.
     """
+    if _find_depth(block) > len(nodes):
+        raise ValueError(f"a depth of {_find_depth(block)}, but {len(nodes)} layers")
     try:
         model = registry.resolve({"model": block})["model"]
     except (RegistryError, ConfigValidationError, ValueError) as err:
         return [f"it cannot be built here, {str(err).strip().splitlines()[0]}"]
-    lines = compare_weights(weights, model)
-    if lines:
-        return lines
-    for i, (saved, node) in enumerate(zip(nodes, model.walk())):
-        for name in sorted(set(saved.attrs) & set(node.attrs) - TRAINING_ATTRS):
-            if saved.attrs[name] != node.attrs[name]:
-                values = f"weights {saved.attrs[name]!r}, block {node.attrs[name]!r}"
-                lines.append(f"layer {i} ({node.name}), {name}: {values}")
-    return lines
+    return compare_weights(weights, model)
+
+
+def _find_depth(block: Block) -> int:
+    """Find the largest depth in a block and the blocks in it."""
+    depths = [_find_depth(value) for value in block.values() if isinstance(value, dict)]
+    depth = block.get("depth")
+    return max([depth if isinstance(depth, int) else 0, *depths])
 
 
 def compare_settings(
@@ -253,10 +253,6 @@ def _defaults(block: Block) -> Block:
         for name, parameter in inspect.signature(builder).parameters.items()
         if name not in block and parameter.default is not parameter.empty
     }
-
-
-def _unpack(value: Any) -> Any:
-    return srsly.msgpack_loads(value) if isinstance(value, bytes) else value
 
 
 # Shown as the config block and as the table of layers.
@@ -371,8 +367,10 @@ def load_pretrained(path: Path, lang: str = "en") -> Language:
     config["components"] = {"tok2vec": {"factory": "tok2vec", "model": report.block}}
     with name_damage(str(path), Errors.E724):
         nlp = load_model_from_config(config, auto_fill=True)
+        pipe: Any = nlp.get_pipe("tok2vec")
+        # Before memory is allocated for sizes that may be wrong.
+        check_fit(read_weights(read_file(path), str(path)), pipe.model, str(path))
         nlp.initialize()
-    pipe: Any = nlp.get_pipe("tok2vec")
     load_into(pipe.model, path)
     return nlp
 

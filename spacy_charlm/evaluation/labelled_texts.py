@@ -10,8 +10,9 @@ import numpy as np
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
+from ..card import name_damage
 from ..errors import Errors
-from ..text.read_texts import read_docbin, read_json, read_lines
+from ..text.read_texts import find_surrogate, read_docbin, read_json, read_lines
 
 FORMATS = (".jsonl", ".jsonl.gz", ".spacy")
 TASKS = ("cats", "ents", "tag", "pos")
@@ -89,7 +90,9 @@ def read_labelled(path: Path, vocab: Vocab, task: str = "auto") -> LabelledTexts
         return LabelledTexts(
             "cats", [text for text, _ in records], [[label] for _, label in records]
         )
-    return _label_docs(list(read_docbin(path, vocab)), path, task)
+    docs = list(read_docbin(path, vocab))
+    with name_damage(str(path), Errors.E110):  # spaCy does not check the type of categories
+        return _label_docs(docs, path, task)
 
 
 def shuffle_labelled(data: LabelledTexts, seed: int) -> LabelledTexts:
@@ -129,7 +132,9 @@ def _find_problem(record: Any) -> str | None:
         return "no 'text' that is a string"
     if record.get("label") is None or not isinstance(record["label"], str | int):
         return "no 'label' that is a string or a whole number"
-    return "an empty 'label'" if record["label"] == "" else None
+    if record["label"] == "":
+        return "an empty 'label'"
+    return find_surrogate(f"{record['text']}{record['label']}")
 
 
 def _label_docs(docs: list[Doc], path: Path, task: str) -> LabelledTexts:

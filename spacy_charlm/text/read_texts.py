@@ -179,6 +179,11 @@ def _find_problem(record: Any) -> str | None:
         return f"neither 'text' nor 'tokens' but {keys or 'an empty object'}"
     elif not isinstance(text, str):
         return f"'text' of type {type(text).__name__}"
+    return find_surrogate(text)
+
+
+def find_surrogate(text: str) -> str | None:
+    """Describe what JSON allows in a string and no other format: half of a surrogate pair."""
     try:
         text.encode("utf8")
     except UnicodeEncodeError:
