@@ -304,18 +304,6 @@ class Errors(metaclass=_WithCodes):
         "it, but found {scale} and {found}. Set @optimizers in [training.optimizer] to "
         "{expected}; its settings are those of Adam.v1."
     )
-    E550 = (
-        "Expected an array of finite floats in {where}, but found {found}. The file is damaged, or "
-        "its training failed; use another one."
-    )
-    E551 = (
-        "Expected the weights of a head, as `charlm pretrain` writes them, in {path}, but found "
-        "something else: {reason}. Give the head-last.bin or head-best.bin of the pretraining."
-    )
-    E552 = (
-        "Expected a file of misspellings at '{path}', but found {found}. Each of its lines has a "
-        "misspelling, a tab and the correct word."
-    )
     E520 = (
         "Expected to write '{path}', but it failed ({reason}). Make room, change the permissions, "
         "or give another folder. Existing files are unchanged."
@@ -386,6 +374,23 @@ class Errors(metaclass=_WithCodes):
     E547 = (
         "Expected the first line of '{path}' to be a comment with the command that writes it, but "
         "found {found!r}. Write the config without --again."
+    )
+    E550 = (
+        "Expected an array of finite floats in {where}, but found {found}. The file is damaged, or "
+        "its training failed; use another one."
+    )
+    E551 = (
+        "Expected the weights of a head, as `charlm pretrain` writes them, in {path}, but found "
+        "something else: {reason}. Give the head-last.bin or head-best.bin of the pretraining."
+    )
+    E552 = (
+        "Expected a file of misspellings at '{path}', but found {found}. Each of its lines has a "
+        "misspelling, a tab and the correct word."
+    )
+    E553 = (
+        "Expected a whole file of spaCy vectors at '{path}', but found damage or something else "
+        "({reason}). Copy the folder again, or write it with: python -m spacy init vectors LANG "
+        "FILE FOLDER"
     )
     W520 = (
         "A worker was lost ({reason}). All workers restart from the last checkpoint and repeat the "

@@ -106,15 +106,17 @@ def read_vectors_folder(path: Path) -> Vectors:
     # Otherwise spaCy reads onto the current device, but the checks run on the CPU.
     with use_ops("numpy"):
         if (folder / "strings.json").is_file():
-            with name_damage(str(folder / "strings.json"), Errors.E203):
+            with name_damage(str(folder / "strings.json"), Errors.E553):
                 vectors.from_disk(folder, exclude=["key2row", "keys", "vectors"])
-        with name_damage(str(folder / "key2row"), Errors.E203):
+        with name_damage(str(folder / "key2row"), Errors.E553):
             vectors.from_disk(folder, exclude=["strings", "keys", "vectors"])
             _check_keys(vectors.key2row)
         # The settings cannot be read alone.
-        with name_damage(str(folder / "vectors"), Errors.E203):
+        with name_damage(str(folder / "vectors"), Errors.E553):
             vectors.from_disk(folder, exclude=["strings", "key2row"])
             _check_table(vectors)
+    if not vectors.size or not vectors.n_keys:
+        raise ValueError(Errors.E203.format(path=path, reason="vectors without words"))
     return vectors
 
 
@@ -133,12 +135,12 @@ def _check_table(vectors: Vectors) -> None:
     highest = max(vectors.key2row.values(), default=-1)
     if highest >= len(data):
         raise ValueError(f"a table of {len(data)} rows and keys up to row {highest}")
-    if not data.size or not vectors.n_keys:
-        raise ValueError("vectors without words")
     if vectors.attr not in IDS.values():
         raise ValueError(f"vectors of the unknown attribute {vectors.attr}")
     if vectors.mode == VectorsMode.floret:
         sizes = vectors.minn, vectors.maxn, vectors.hash_count
+        if not isinstance(vectors.bow, str) or not isinstance(vectors.eow, str):
+            raise ValueError(f"bow = {vectors.bow!r}, eow = {vectors.eow!r}")
         if not (vectors.minn <= vectors.maxn <= MAX_NGRAM and 1 <= vectors.hash_count <= 4):
             raise ValueError("minn = {}, maxn = {}, hash_count = {}".format(*sizes))
 

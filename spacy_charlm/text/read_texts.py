@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeAlias
 
 import srsly
+from spacy.attrs import NORM
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
@@ -94,7 +95,12 @@ def read_docbin(path: Path, vocab: Vocab) -> Iterator[Doc]:
     RAISES (ValueError): If the file is damaged or something else.
     """
     with name_damage(str(path), Errors.E110):
-        yield from DocBin().from_disk(path).get_docs(vocab)
+        known: set[int] = set()
+        for doc in DocBin().from_disk(path).get_docs(vocab):
+            for key in set(doc.to_array(NORM).tolist()) - known:
+                vocab.strings[key]  # a KeyError here rather than wherever the norm is needed
+                known.add(key)
+            yield doc
 
 
 @contextmanager

@@ -153,6 +153,12 @@ def test_labelled_texts_reads_each_task(tokens, tmp_path):
     docs[0].cats, docs[1].cats = {"x": 1.0}, {"x": 0.0}
     DocBin(docs=docs).to_disk(tmp_path / "cats.spacy")
     assert read_labelled(tmp_path / "cats.spacy", nlp.vocab).labels == [["x"], ["not x"]]
+    for cats in (3, None, {"x": "1"}, {"x": None}):
+        docbin = DocBin(docs=docs)
+        docbin.cats[0] = cats
+        docbin.to_disk(tmp_path / "cats.spacy")
+        with pytest.raises(ValueError, match="E110.*cats.spacy"):
+            read_labelled(tmp_path / "cats.spacy", nlp.vocab)
     for cats in ({"x": 1.0, "y": 1.0}, {"x": 0.0, "y": 0.0}):
         docs[0].cats = cats
         DocBin(docs=docs).to_disk(tmp_path / "cats.spacy")
@@ -168,6 +174,8 @@ def test_labelled_texts_reads_each_task(tokens, tmp_path):
         ("a.jsonl", '{"text": "a"}', "auto", "E614.*line 1"),
         ("a.jsonl", '{"text": "a", "label": "b"}\n\n[1]', "auto", "E614.*line 3"),
         ("a.jsonl", '{"text": "a", "label": ""}', "auto", "E614"),
+        ("a.jsonl", '{"text": "a", "label": "\\ud800"}', "auto", "E614.*surrogate"),
+        ("a.jsonl", '{"text": "\\ud800", "label": "b"}', "auto", "E614.*surrogate"),
         ("a.jsonl", "{", "auto", "E106.*line 1"),
         ("a.jsonl", "", "auto", "E615"),
         ("a.jsonl", '{"text": "a", "label": "b"}', "ents", "E615"),

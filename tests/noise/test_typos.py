@@ -234,6 +234,16 @@ def test_misspellings_are_divided_by_word(write):
     train, rest = read_misspellings(path), read_misspellings(path, held_out=True)
     assert (len(train), len(rest)) == (40, 10) and not set(train) & set(rest)
     assert sorted(train | rest) == sorted(f"word{i}" for i in range(50))
-    path.write_text("no tab", encoding="utf8")
-    with pytest.raises(ValueError, match="E703.*line 1"):
+
+
+@pytest.mark.parametrize("line", [b"no tab", b"a\tb\tc", b"\ta", b"", b"\xff\ta"])
+def test_misspellings_name_a_bad_line(tmp_path, line):
+    path = tmp_path / "some.tsv"
+    path.write_bytes(b"teh\tthe\r\n" + line + b"\ncta\tcat\n")
+    with pytest.raises(ValueError, match="E703.*some.tsv', line 2"):
         read_misspellings(path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="E552.*some.tsv.*nothing"):
+        read_misspellings(path)
+    with pytest.raises(FileNotFoundError, match="E552.*a folder"):
+        read_misspellings(tmp_path)

@@ -1,4 +1,6 @@
+import gc
 import gzip
+import io
 import json
 import os
 from pathlib import Path
@@ -6,6 +8,7 @@ from pathlib import Path
 import numpy
 import pytest
 import spacy
+import srsly
 from numpy.testing import assert_array_equal
 from spacy.tokens import Doc
 from spacy.util import registry
@@ -13,6 +16,7 @@ from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 
 from spacy_charlm.targets import target_tables
+from spacy_charlm.targets.read_vectors import read_table
 from spacy_charlm.targets.static_vectors import MIN_WORDS, StaticVectors
 from spacy_charlm.targets.target_tables import SubwordTable
 
@@ -184,7 +188,7 @@ def test_static_vectors_missing_vectors(tmp_path):
     with pytest.raises(ValueError, match="E203.*without words"):
         StaticVectors(tmp_path / "pipeline").open(Vocab())
     (tmp_path / "vectors").write_bytes(b"no array")
-    with pytest.raises(ValueError, match="E203"):
+    with pytest.raises(ValueError, match="E553"):
         StaticVectors(tmp_path).open(Vocab())
 
 
@@ -195,8 +199,61 @@ def test_static_vectors_bad_folder(tmp_path):
         StaticVectors(tmp_path).open(Vocab())
     numpy.save(tmp_path / "short.npy", numpy.ones((2, 3), dtype="float32"))
     (tmp_path / "short.npy").rename(tmp_path / "vectors")
-    with pytest.raises(ValueError, match="E203.*up to row 5"):
+    with pytest.raises(ValueError, match="E553.*up to row 5"):
         StaticVectors(tmp_path).open(Vocab())
+
+
+def save_array(values):
+    file = io.BytesIO()
+    numpy.save(file, values)
+    return file.getvalue()
+
+
+TABLE = save_array(numpy.ones((5, 3), "float32"))
+CONFIG = '{{"mode": "{mode}", "minn": {minn}, "maxn": {maxn}, "hash_count": {count}, {more}}}'
+FLORET = {"mode": "floret", "minn": 2, "maxn": 3, "count": 2, "more": '"bow": "<"'}
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("vectors", b""),
+        ("vectors", TABLE[:20]),
+        ("vectors", TABLE[:-1]),
+        ("vectors", TABLE.replace(b"(5, 3)", b"(5, 3 ")),  # tokenize.TokenError
+        ("vectors", TABLE.replace(b"(5, 3)", b"(15,) ")),
+        ("vectors", TABLE.replace(b"<f4", b"<i4")),
+        ("vectors", save_array(numpy.array(["x"] * 5))),
+        ("key2row", b""),
+        ("key2row", b"\xc1"),
+        ("key2row", srsly.msgpack_dumps([1, 2])),
+        ("key2row", srsly.msgpack_dumps({"cat": 1})),
+        ("key2row", srsly.msgpack_dumps({1: -1})),
+        ("key2row", srsly.msgpack_dumps({1: 0.5})),
+        ("key2row", srsly.msgpack_dumps({1: None})),
+        ("strings.json", b"{"),
+        ("strings.json", b"5"),
+        ("strings.json", b"[5, null]"),
+        ("vectors.cfg", b"{"),
+        ("vectors.cfg", b"[]"),
+        ("vectors.cfg", b'{"mode": "other"}'),
+        ("vectors.cfg", b'{"attr": 99999}'),
+        ("vectors.cfg", CONFIG.format(**{**FLORET, "count": 0}).encode()),
+        ("vectors.cfg", CONFIG.format(**{**FLORET, "count": 5}).encode()),
+        ("vectors.cfg", CONFIG.format(**{**FLORET, "minn": 4}).encode()),
+        ("vectors.cfg", CONFIG.format(**{**FLORET, "maxn": 2**31}).encode()),
+        ("vectors.cfg", CONFIG.format(**{**FLORET, "minn": '"2"'}).encode()),
+        ("vectors.cfg", CONFIG.format(**{**FLORET, "more": '"bow": null'}).encode()),
+    ],
+)
+def test_static_vectors_name_a_damaged_file(tmp_path, name, content):
+    make_vectors(ROWS).vectors.to_disk(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    found = name.removesuffix(".cfg")  # spaCy reads the settings together with the table
+    for read in (StaticVectors(tmp_path).open, lambda vocab: read_table(tmp_path)):
+        with pytest.raises(ValueError, match=rf"E553.*{found}'"):
+            read(Vocab())
+        assert gc.isenabled()
 
 
 def test_static_vectors_needs_open(ops):

@@ -168,8 +168,13 @@ def test_vector_cache_of_another_model(tmp_path, facts, message):
     assert VectorCache(tmp_path, {**FACTS, "digest": None}).nO == 4
 
 
-def test_vector_cache_with_damaged_facts(tmp_path):
-    (tmp_path / META).write_text("{", encoding="utf8")
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "5", "[]", "null", "{}", '{"nO": 4}', '{"nO": 0, "dtype": "float16"}']
+    + ['{"nO": "4", "dtype": "float16"}', '{"nO": 4, "dtype": "int8"}'],
+)
+def test_vector_cache_with_damaged_facts(tmp_path, content):
+    (tmp_path / META).write_text(content, encoding="utf8")
     for read in (lambda: VectorCache(tmp_path, FACTS), lambda: read_facts(tmp_path)):
         with pytest.raises(ValueError, match="charlm E233"):
             read()

@@ -156,6 +156,8 @@ def test_read_texts_recognises_gzip_by_its_content(tmp_path, name):
         b"text",
         zlib.compress(b""),
         zlib.compress(b"\x05"),
+        zlib.compress(b"\xc1"),
+        zlib.compress(b"\x82\xa1"),
         zlib.compress(srsly.msgpack_dumps({"attrs": []})),
         DocBin(docs=[Doc(Vocab(), words=["a"])]).to_bytes()[:-9],
     ],
@@ -166,8 +168,11 @@ def test_read_texts_names_damaged_spacy(tmp_path, content):
     assert gc.isenabled()
 
 
-def test_read_texts_names_spacy_without_its_strings(tmp_path):
-    docbin = DocBin(docs=[Doc(Vocab(), words=["zyx"])])
-    docbin.strings = set()
+@pytest.mark.parametrize("lost", ["zyx", "xyz"])
+def test_read_texts_names_spacy_without_its_strings(tmp_path, lost):
+    doc = Doc(Vocab(), words=["zyx"])
+    doc[0].norm_ = "xyz"
+    docbin = DocBin(docs=[doc])
+    docbin.strings.discard(lost)
     with pytest.raises(ValueError, match="E110"):
         read(tmp_path / "a.spacy", docbin.to_bytes())
