@@ -392,6 +392,10 @@ class Errors(metaclass=_WithCodes):
         "({reason}). Copy the folder again, or write it with: python -m spacy init vectors LANG "
         "FILE FOLDER"
     )
+    E554 = (
+        "Expected the words, vectors and head of charlm_lmfao in {path}, but found damage or "
+        "something else ({reason}). Copy or save the pipeline again."
+    )
     W520 = (
         "A worker was lost ({reason}). All workers restart from the last checkpoint and repeat the "
         "updates after it."

@@ -10,6 +10,7 @@ from spacy.matcher.levenshtein import levenshtein
 from thinc.api import NumpyOps, Ops
 from thinc.util import to_numpy
 
+from ..errors import Errors
 from ..files import replace_whole
 from .neighbour_index import NeighbourIndex
 from .neighbours import Neighbours, best_words, normalise
@@ -79,9 +80,13 @@ class WordTable:
         words (List[str]): The word of each row, most frequent first.
         values (Floats2d): Their vectors, (nV, nO), stored as float16.
         RETURNS (WordTable): The table itself.
+        RAISES (ValueError): If there is not one row per word.
         """
+        values = np.asarray(values, dtype="float16")
+        if values.ndim != 2 or len(words) != len(values):
+            raise ValueError(Errors.E720.format(found=f"{values.shape} for {len(words)} words"))
         self.words = words
-        self.values = np.asarray(values, dtype="float16")
+        self.values = values
         self._index: Any = None  # created by the first search
         self._hubness: Any = None
         self._spellings: Spellings | None = None

@@ -13,6 +13,7 @@ from spacy.training import Example
 from spacy.util import ensure_path, minibatch
 from thinc.api import NumpyOps
 
+from ..card import name_damage
 from ..decoding.neighbours import Neighbours, check_table
 from ..decoding.word_table import DTYPES, Scored, WordTable
 from ..errors import Errors
@@ -207,9 +208,10 @@ class CharlmLMFAO(Pipe):
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "CharlmLMFAO":
         """Load the head and the table."""
-        content = srsly.msgpack_loads(data)
-        self._table.from_bytes(content["table"])
-        return self._load_head(content["head"], "bytes")
+        with name_damage("the bytes", Errors.E554):
+            content = srsly.msgpack_loads(data)
+            self._table.from_bytes(content["table"])
+            return self._load_head(content["head"], "the bytes")
 
     def to_disk(self, path: Any, *, exclude: Iterable[str] = ()) -> None:
         """Save the head and the table."""
@@ -221,8 +223,9 @@ class CharlmLMFAO(Pipe):
     def from_disk(self, path: Any, *, exclude: Iterable[str] = ()) -> "CharlmLMFAO":
         """Load the head, and map the table into memory."""
         folder = ensure_path(path)
-        self._table.from_disk(folder)
-        return self._load_head((folder / HEAD).read_bytes(), str(folder / HEAD))
+        with name_damage(str(folder), Errors.E554):
+            self._table.from_disk(folder)
+            return self._load_head((folder / HEAD).read_bytes(), str(folder / HEAD))
 
     def _load_head(self, head: bytes, source: str) -> "CharlmLMFAO":
         if head:

@@ -139,8 +139,7 @@ def _check_table(vectors: Vectors) -> None:
         raise ValueError(f"vectors of the unknown attribute {vectors.attr}")
     if vectors.mode == VectorsMode.floret:
         sizes = vectors.minn, vectors.maxn, vectors.hash_count
-        if not isinstance(vectors.bow, str) or not isinstance(vectors.eow, str):
-            raise ValueError(f"bow = {vectors.bow!r}, eow = {vectors.eow!r}")
+        (vectors.bow + vectors.eow).encode("utf8")  # JSON may have half of a surrogate pair
         if not (vectors.minn <= vectors.maxn <= MAX_NGRAM and 1 <= vectors.hash_count <= 4):
             raise ValueError("minn = {}, maxn = {}, hash_count = {}".format(*sizes))
 

@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import pytest
 import spacy
@@ -249,3 +251,21 @@ def test_charlm_lmfao_names_what_is_wrong(pretrained, tmp_path):
     nlp.get_pipe("tok2vec").initialize(lambda: [Example(nlp.make_doc("a"), nlp.make_doc("a"))])
     with pytest.raises(ValueError, match="charlm E753.*width 96"):
         pipe.suggest("cat")
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x05", b"\x82\xa1"])
+def test_charlm_lmfao_of_damaged_files(data, tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("tok2vec")
+    pipe = nlp.add_pipe("charlm_lmfao")
+    with pytest.raises(ValueError, match="E554"):
+        pipe.from_bytes(data)
+    pipe.to_disk(tmp_path)
+    for path in tmp_path.iterdir():
+        kept = path.read_bytes()
+        if kept:
+            path.write_bytes(data)
+            with pytest.raises(ValueError, match="E554|E720"):
+                pipe.from_disk(tmp_path)
+            path.write_bytes(kept)
+    assert gc.isenabled()
