@@ -194,20 +194,7 @@ class Errors(metaclass=_WithCodes):
     )
 
     # E3xx: objectives, losses and maskings (objectives/)
-    E301 = (
-        "Expected the contrastive loss's `temperature` to be a positive number, but found {found}. "
-        "0.05 is a good value."
-    )
     E302 = "Expected `{name}` to be a share between 0 and 1, but found {found}."
-    E303 = (
-        "Expected `visible_weight` to be zero or more, but found {found}. 1 counts visible words "
-        "as much as hidden ones."
-    )
-    E304 = (
-        "Expected `{name}` of the objective to be a block of its own with a registered name, but "
-        "found {found!r}. Write for example [pretraining.objective.{name}], and below it a line "
-        "such as @misc = ..."
-    )
     E305 = (
         "Expected finite numbers, but found {what} in batch {batch} ({n_docs} texts, the first of "
         "which begins {text!r}). The weights are still those of the previous batch, and are saved. "
@@ -224,18 +211,9 @@ class Errors(metaclass=_WithCodes):
         "Expected the weight of the part `{name}` of spacy-charlm.MultiLMAO.v1 to be above 0, but "
         "found {found}. Leave the block out if it is not to count."
     )
-    E308 = (
-        "Expected `hidden_size` and `maxout_pieces` of spacy-charlm.MaxoutHead.v1 to be whole "
-        "numbers of 1 or more, but found hidden_size = {hidden_size!r}, maxout_pieces = "
-        "{maxout_pieces!r}. For a head without a hidden layer use spacy-charlm.LinearHead.v1."
-    )
     E309 = (
         "Expected a loss that fits its target, but found {found}. For vectors use CosineLoss, "
         "SquaredErrorLoss or ContrastiveLoss; for ids use CrossEntropyLoss or SampledSoftmaxLoss."
-    )
-    E310 = (
-        "Expected `n_samples` of spacy-charlm.SampledSoftmaxLoss.v1 to be 1 or more, but found "
-        "{found}. 2000 is a good value."
     )
     E311 = (
         "Expected a target for one of these units: {expected}, but found one for '{found}'. Choose "
@@ -254,7 +232,6 @@ class Errors(metaclass=_WithCodes):
     E403 = (
         "Expected {name} of at least {least}, but found {name} = {found}. {good} is a good value."
     )
-    E404 = "Expected `vectors_dropout` to be a share between 0 and 1, but found {found}."
     E405 = (
         "Expected static vectors in the vocab, because the character CNN has "
         "include_static_vectors = true, but found none. Set `vectors` in [initialize] to a folder "
@@ -267,10 +244,6 @@ class Errors(metaclass=_WithCodes):
     E407 = (
         "Expected two lists of one length, but found {n_first} values in `{first}` and {n_second} "
         "in `{second}`: {hint}."
-    )
-    E408 = (
-        "Expected `ngrams` of at least 1 character and `ngram_rows` of at least 1, but found "
-        "ngrams = {sizes} and ngram_rows = {rows}. Recommended are 3, 4, 5 and 20000."
     )
 
     # E5xx: weights, checkpoints and training (card.py, training/)
@@ -395,6 +368,18 @@ class Errors(metaclass=_WithCodes):
     E554 = (
         "Expected the words, vectors and head of charlm_lmfao in {path}, but found damage or "
         "something else ({reason}). Copy or save the pipeline again."
+    )
+    E560 = (
+        "Expected `{name}` of {part} to be {expected}, but found {found!r}. Correct it; "
+        "docs/reference.md lists recommended values."
+    )
+    E561 = (
+        "Expected `{name}` of {part} to be a block of its own with a line such as {example}, but "
+        "found {found!r}. Write a section of that name."
+    )
+    E562 = (
+        "Expected at most {most:,} parameters in {part}, but its settings ask for {found:,}, most "
+        "of them because of {name}. Use smaller values."
     )
     W520 = (
         "A worker was lost ({reason}). All workers restart from the last checkpoint and repeat the "
@@ -599,13 +584,11 @@ class Errors(metaclass=_WithCodes):
         "Expected a misspelling, a tab and the correct word in '{path}', line {line}, but found "
         "{found!r}."
     )
-    E704 = "Expected `max_run` to be at least 1 character, but found {found}."
     E705 = "Expected the unit of the rate, `per`, to be {expected}, but found '{found}'."
     E706 = (
         "Expected kinds of typos within words, but found '{found}': a masking keeps the tokens. "
         "Remove it, or use it in the augmenter spacy-charlm.typo_augmenter.v1."
     )
-    E707 = "Expected `level` to be between 0 and 1, but found {found}."
     E708 = (
         "Expected misspellings of single words in '{path}', but found none for this share of the "
         "correct words. Add more words, or remove the kind 'natural'."

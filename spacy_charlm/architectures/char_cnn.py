@@ -1,8 +1,11 @@
 """The character CNN as an embed layer for `spacy.Tok2Vec.v2`."""
 
+from typing import Annotated
+
 from thinc.api import HashEmbed, Linear, Maxout, Model
 from thinc.types import Floats2d, Ints2d
 
+from ..checks import Length, Range, Seed, Share, Size, check_memory, checked
 from ..errors import Errors
 from ..layers.conv import conv
 from ..layers.embed_chars import embed_chars
@@ -13,22 +16,23 @@ from ..layers.read_words import VectorsDropout, read_words
 from ..types import Tok2Vec
 
 
+@checked("spacy-charlm.CharCNN.v1")
 def build_char_cnn_v1(
-    width: int,
-    windows: list[int] = [3, 5],  # noqa: B006
-    filters: list[int] = [96, 128],  # noqa: B006
-    char_width: int = 32,
-    char_rows: int = 1000,
-    max_chars: int = 32,
+    width: Size,
+    windows: list[Length] = [3, 5],  # noqa: B006
+    filters: list[Size] = [96, 128],  # noqa: B006
+    char_width: Size = 32,
+    char_rows: Size = 1000,
+    max_chars: Size = 32,
     attrs: list[str] = ["SHAPE"],  # noqa: B006
-    rows: list[int] = [500],  # noqa: B006
+    rows: list[Size] = [500],  # noqa: B006
     normalise: str = "none",
     include_static_vectors: bool = False,
-    vectors_dropout: float = 0.0,
-    ngrams: list[int] = [3, 4, 5],  # noqa: B006
-    ngram_rows: int = 20000,
-    cache_size: int = 20000,
-    seed: int = 0,
+    vectors_dropout: Share = 0.0,
+    ngrams: list[Length] = [3, 4, 5],  # noqa: B006
+    ngram_rows: Size = 20000,
+    cache_size: Annotated[int, Range(0, 10**8)] = 20000,
+    seed: Seed = 0,
 ) -> Tok2Vec:
     """Build word vectors from characters, their n-grams, lexical attributes and static vectors.
 
@@ -105,6 +109,15 @@ def build_char_cnn_v1(
     vectors = Linear(nO=width) if include_static_vectors else None
     grams = embed_ngrams(width, ngram_rows, ngrams) if ngrams else None
     nI = sum(filters) + width * (len(hashes) + include_static_vectors + bool(ngrams))
+    check_memory(
+        "spacy-charlm.CharCNN.v1",
+        width=3 * width * nI,
+        char_rows=char_rows * char_width,
+        filters=sum(nF * char_width * w for nF, w in zip(filters, windows)),
+        rows=width * sum(rows),
+        ngram_rows=width * ngram_rows * bool(ngrams),
+        cache_size=width * cache_size,
+    )
     mix = Maxout(width, nI, nP=3, normalize=True, dropout=0.0)
     words = mix_words(width, chars, hashes, vectors, mix, ngrams=grams)
     dropout = VectorsDropout(vectors_dropout, seed)

@@ -17,12 +17,14 @@ from thinc.api import (
 from thinc.layers.resizable import resize_linear_weighted
 from thinc.types import Floats2d
 
+from ..checks import Size, checked
 from ..layers.standardise import standardise
 from ..types import Tok2Vec
 
 
+@checked("spacy-charlm.TextCatMean.v1")
 def build_textcat_mean_v1(
-    tok2vec: Tok2Vec, exclusive_classes: bool, nO: int | None = None
+    tok2vec: Tok2Vec, exclusive_classes: bool, nO: Size | None = None
 ) -> Model[list[Doc], Floats2d]:
     """Classify the mean of a text's vectors, standardised, with one linear layer.
 

@@ -6,12 +6,14 @@ from typing import Any, TypeAlias, cast
 from thinc.api import Model, glorot_uniform_init
 from thinc.types import Floats2d, Ragged
 
+from ..checks import Length, Size, checked
 from ..errors import Errors
 
 ConvModel: TypeAlias = Model[Ragged, Ragged]
 
 
-def conv(nO: int, nI: int, window: int) -> ConvModel:
+@checked("conv")
+def conv(nO: Size, nI: Size, window: Length) -> ConvModel:
     """Convolve over the positions of each sequence.
 
     The window never crosses the ends of a sequence: the input is zero beyond them, and the output
@@ -29,7 +31,7 @@ def conv(nO: int, nI: int, window: int) -> ConvModel:
 
     Shapes: positions (nC, nI) of nW sequences -> (nC, nO) of the same sequences
     """
-    if window < 1 or window % 2 == 0:
+    if window % 2 == 0:
         raise ValueError(Errors.E406.format(found=window))
     return Model(
         "conv",

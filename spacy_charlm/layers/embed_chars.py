@@ -6,13 +6,15 @@ from typing import Any, TypeAlias, cast
 from thinc.api import Model, uniform_init
 from thinc.types import Floats1d, Floats2d, Ints1d, Ragged
 
+from ..checks import Size, checked
 from .conv import ConvModel
 from .conv_table import conv_table
 
 EmbedModel: TypeAlias = Model[Ragged, Floats2d]
 
 
-def embed_chars(nI: int, nV: int, convolutions: Sequence[ConvModel]) -> EmbedModel:
+@checked("embed_chars")
+def embed_chars(nI: Size, nV: Size, convolutions: Sequence[ConvModel]) -> EmbedModel:
     """Look up the vectors of characters and join the maxima of several convolutions over them.
 
     The result equals that of `chain(conv, pool())` over the vectors of all positions, side by side

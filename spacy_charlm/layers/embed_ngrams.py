@@ -7,7 +7,7 @@ import numpy as np
 from thinc.api import Model, uniform_init
 from thinc.types import Floats2d, Ints1d, Ints2d, Ragged
 
-from ..errors import Errors
+from ..checks import Length, Size, checked
 
 NgramModel: TypeAlias = Model[Ragged, Floats2d]
 
@@ -18,7 +18,8 @@ MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
-def embed_ngrams(nO: int, nV: int, sizes: Sequence[int]) -> NgramModel:
+@checked("embed_ngrams")
+def embed_ngrams(nO: Size, nV: Size, sizes: Sequence[Length]) -> NgramModel:
     """Embed the character n-grams of each word, with its start and end, and the whole word.
 
     A table distinguishes more words than convolution filters can. A misspelled word keeps most of
@@ -30,12 +31,10 @@ def embed_ngrams(nO: int, nV: int, sizes: Sequence[int]) -> NgramModel:
     nV (int): Rows of the table. Recommended values: 10000 to 50000.
     sizes (Sequence[int]): Characters per n-gram. Recommended values: 3, 4, 5.
     RETURNS (Model[Ragged, Floats2d]): The layer.
-    RAISES (ValueError): If a size or the number of rows is below 1.
+    RAISES (ValueError): If an argument is out of its range.
 
     Shapes: characters (nC,) of nW words -> words (nW, nO)
     """
-    if min(sizes, default=0) < 1 or nV < 1:
-        raise ValueError(Errors.E408.format(sizes=list(sizes), rows=nV))
     return Model(
         "embed_ngrams",
         forward,

@@ -10,6 +10,7 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Ints1d, Ragged
 
+from ..checks import Size, checked
 from .characters import add_bounds, check_table, find_rows, get_codes
 
 Texts: TypeAlias = Sequence[Doc] | Sequence[str]
@@ -36,7 +37,8 @@ class TokenOffsets:
     lengths: Ints1d
 
 
-def read_chars(nV: int = 1000, *, bounds: bool = False) -> CharReader:
+@checked("read_chars")
+def read_chars(nV: Size = 1000, *, bounds: bool = False) -> CharReader:
     """Read the characters of whole texts, spaces included, as rows of the character table.
 
     nV (int): Rows of the character table: see `find_rows`. Recommended values: 300 (Latin) to 2000.

@@ -15,6 +15,7 @@ from thinc.api import Model
 from thinc.types import Floats2d
 from thinc.util import to_numpy
 
+from ..checks import Seed, Share, Size, checked
 from ..errors import Errors
 from ..types import HIDDEN_CHAR, MaskedDocs, WordChars
 from .characters import add_bounds, check_table, find_rows, get_codes
@@ -70,9 +71,8 @@ class VectorsDropout:
     RAISES (ValueError): If the rate is not between 0 and 1.
     """
 
-    def __init__(self, rate: float, seed: int) -> None:
-        if not 0 <= rate <= 1:
-            raise ValueError(Errors.E404.format(found=rate))
+    @checked("VectorsDropout")
+    def __init__(self, rate: Share, seed: Seed) -> None:
         self.rate = rate
         self._rng = np.random.default_rng(seed)
 
@@ -81,11 +81,12 @@ class VectorsDropout:
         return self._rng.random(nT) < self.rate
 
 
+@checked("read_words")
 def read_words(
     *,
     attrs: Sequence[str] = (),
-    nV: int = 1000,
-    max_chars: int = 32,
+    nV: Size = 1000,
+    max_chars: Size = 32,
     normalise: str = "none",
     include_static_vectors: bool = False,
 ) -> WordReader:

@@ -6,10 +6,13 @@ from typing import Any
 from thinc.api import Model
 from thinc.types import Floats2d
 
+from ..checks import Size, checked
+
 EPSILON = 1e-6  # avoids a division by zero in a dimension that never varies
 
 
-def standardise(nO: int | None = None, *, memory: int = 100) -> Model[Floats2d, Floats2d]:
+@checked("standardise")
+def standardise(nO: Size | None = None, *, memory: Size = 100) -> Model[Floats2d, Floats2d]:
     """Subtract the running mean of each dimension and divide by its running standard deviation.
 
     Each batch is standardised with the statistics of the batches before it, so that training and

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import Errors
+from ..checks import Share, Size, checked
 from ..types import HIDDEN_CHAR
-from .typos import MAX_LENGTH, check_rate
+from .typos import MAX_LENGTH
 
 
 class HiddenChars:
@@ -18,10 +18,9 @@ class HiddenChars:
     RAISES (ValueError): If a setting is out of range.
     """
 
-    def __init__(self, rate: float = 0.2, max_run: int = 3) -> None:
-        if max_run < 1:
-            raise ValueError(Errors.E704.format(found=max_run))
-        self.rate = check_rate(rate)
+    @checked("HiddenChars")
+    def __init__(self, rate: Share = 0.2, max_run: Size = 3) -> None:
+        self.rate = rate
         self.max_run = max_run
 
     def __call__(self, words: Sequence[str], rng: np.random.Generator) -> list[str]:

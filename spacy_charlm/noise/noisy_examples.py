@@ -10,15 +10,17 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 from spacy.util import logger
 
+from ..checks import Seed, Share, checked
 from ..errors import Errors
-from .typos import Typos, is_word
+from .typos import Typos, TyposBlock, is_word
 
 ATTRS = ["TAG", "POS", "MORPH", "LEMMA", "DEP", "HEAD", "SENT_START"]
 ENTITY_ATTRS = ["ENT_IOB", "ENT_TYPE", "ENT_KB_ID", "ENT_ID"]
 
 
+@checked("spacy-charlm.typo_augmenter.v1")
 def create_typo_augmenter_v1(
-    typos: Typos, level: float = 1.0, keep_clean: bool = True, seed: int = 0
+    typos: TyposBlock, level: Share = 1.0, keep_clean: bool = True, seed: Seed = 0
 ) -> Callable[[Language, Example], Iterator[Example]]:
     """Create an augmenter for [corpora.train] that adds typos and keeps the labels.
 
@@ -34,8 +36,6 @@ def create_typo_augmenter_v1(
     RETURNS (Callable[[Language, Example], Iterator[Example]]): The augmenter.
     RAISES (ValueError): If the level is out of range.
     """
-    if not 0 <= level <= 1:
-        raise ValueError(Errors.E707.format(found=level))
     rng = np.random.default_rng(seed)
     reach = min(typos.rate, 1 - typos.rate)  # keeps the mean at the rate for rates above 0.5, too
     n_dropped = 0

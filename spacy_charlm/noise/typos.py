@@ -8,10 +8,11 @@ import random
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 
+from ..checks import Block, Share, checked
 from ..errors import Errors
 from .edits import KEYBOARDS, KINDS, Characters, find_editable, to_characters, to_words
 
@@ -22,6 +23,8 @@ MISSING, EXTRA = "missing_space", "extra_space"
 SPACE_KINDS = (MISSING, EXTRA)
 COMMON_KINDS = ("key", "swap", "drop", "insert", "repeat")
 UNITS = ("word", "character")
+
+TyposBlock: TypeAlias = Annotated["Typos", Block('@misc = "spacy-charlm.Typos.v1"', ("edit", "at"))]
 
 
 def read_misspellings(path: Path, *, held_out: bool = False) -> dict[str, list[str]]:
@@ -87,9 +90,10 @@ class Typos:
     RAISES (ValueError): If a setting is out of range.
     """
 
+    @checked("spacy-charlm.Typos.v1")
     def __init__(
         self,
-        rate: float = 0.2,
+        rate: Share = 0.2,
         kinds: Sequence[str] | None = None,
         *,
         per: str = "word",
@@ -108,7 +112,7 @@ class Typos:
             raise ValueError(Errors.E702.format(expected=", ".join(KEYBOARDS), found=keyboard))
         if per not in UNITS:
             raise ValueError(Errors.E705.format(expected=" or ".join(UNITS), found=per))
-        self.rate = check_rate(rate)
+        self.rate = rate
         self.kinds = kinds
         self.per = per
         self.keyboard = keyboard

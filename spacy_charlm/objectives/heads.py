@@ -8,6 +8,7 @@ from thinc.api import Linear, Maxout, Model, chain
 from thinc.types import Floats2d, Ints1d
 
 from ..card import apply_weights, is_head, name_damage, read_weights
+from ..checks import Size, check_memory, checked
 from ..errors import Errors
 
 Head = Model[Floats2d, Floats2d]
@@ -28,7 +29,8 @@ def create_linear_head_v1() -> HeadBuilder:
     return Linear
 
 
-def create_maxout_head_v1(hidden_size: int = 300, maxout_pieces: int = 3) -> HeadBuilder:
+@checked("spacy-charlm.MaxoutHead.v1")
+def create_maxout_head_v1(hidden_size: Size = 300, maxout_pieces: Size = 3) -> HeadBuilder:
     """Create a head of a maxout layer, layer normalization and a linear layer.
 
     hidden_size (int): Width of the hidden layer. Recommended values: 100 to 500.
@@ -38,13 +40,11 @@ def create_maxout_head_v1(hidden_size: int = 300, maxout_pieces: int = 3) -> Hea
 
     **Shapes** context vectors (nR, nI) -> predictions (nR, nO)
     """
-    sizes = (hidden_size, maxout_pieces)
-    if not all(isinstance(size, int) for size in sizes) or min(sizes) < 1:
-        raise ValueError(Errors.E308.format(hidden_size=hidden_size, maxout_pieces=maxout_pieces))
     return partial(_build_maxout_head, hidden_size=hidden_size, maxout_pieces=maxout_pieces)
 
 
 def _build_maxout_head(nO: int, nI: int, *, hidden_size: int, maxout_pieces: int) -> Head:
+    check_memory("spacy-charlm.MaxoutHead.v1", hidden_size=hidden_size * (maxout_pieces * nI + nO))
     return chain(
         Maxout(hidden_size, nI, nP=maxout_pieces, normalize=True),
         Linear(nO, hidden_size),

@@ -13,6 +13,14 @@ from thinc.api import Model, Ops
 from thinc.types import Floats1d, Floats2d
 
 from ..card import CARD_ATTR, write_card
+from ..checks import (
+    HeadBlock,
+    LossBlock,
+    MaskingBlock,
+    TargetBlock,
+    check_setting,
+    checked,
+)
 from ..errors import Errors
 from ..types import IdLoss, Loss, Mask, Masking, Target, TargetBatch, Tok2Vec
 from .heads import Head, HeadBuilder, predict_columns
@@ -20,6 +28,7 @@ from .masking import hide_words
 
 ONE = "target"  # name of the part of an objective that has only one
 UNITS = ("token",)
+ONE_NAME, MULTI_NAME = "spacy-charlm.LMAO.v1", "spacy-charlm.MultiLMAO.v1"
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,9 @@ Predictions = dict[str, Prediction]
 ObjectiveModel = Model[list[Doc], Predictions]
 
 
+@checked(ONE_NAME)
 def create_lmao_v1(
-    target: Any, loss: Any, head: Any, masking: Any
+    target: TargetBlock, loss: LossBlock, head: HeadBlock, masking: MaskingBlock
 ) -> Callable[[Vocab, Tok2Vec], ObjectiveModel]:
     """Create an objective: predict the targets of words, some of which are hidden.
 
@@ -77,14 +87,14 @@ def create_lmao_v1(
 
     **Shapes** nD Docs of nT tokens -> predictions (nR, nO), nR <= nT * nParts
     """
-    _check_callable("masking", masking)
     part = _make_part("", {"target": target, "loss": loss, "head": head})
-    return partial(build_lmao, parts={ONE: part}, masking=masking, name="spacy-charlm.LMAO.v1")
+    return partial(build_lmao, parts={ONE: part}, masking=masking, name=ONE_NAME)
 
 
+@checked(MULTI_NAME)
 def create_multi_lmao_v1(
     parts: Dict[str, Any],  # noqa: UP006 - `dict[str, Any]` would not survive config filling
-    masking: Any,
+    masking: MaskingBlock,
 ) -> Callable[[Vocab, Tok2Vec], ObjectiveModel]:
     """Create an objective of several parts that share the tok2vec and the mask.
 
@@ -100,15 +110,14 @@ def create_multi_lmao_v1(
 
     **Shapes** nD Docs of nT tokens -> for each part predictions (nR, nO)
     """
-    _check_callable("masking", masking)
     if not parts:
         raise ValueError(Errors.E306.format(name="parts", found="none"))
     made = {name: _make_part(f"parts.{name}", block) for name, block in parts.items()}
-    return partial(build_lmao, parts=made, masking=masking, name="spacy-charlm.MultiLMAO.v1")
+    return partial(build_lmao, parts=made, masking=masking, name=MULTI_NAME)
 
 
 def _make_part(name: str, block: Any) -> Part:
-    blocks = ("target", "loss", "head")
+    blocks = {"target": TargetBlock, "loss": LossBlock, "head": HeadBlock}
     if (
         not isinstance(block, dict)
         or not set(block) <= {*blocks, "weight"}
@@ -116,8 +125,8 @@ def _make_part(name: str, block: Any) -> Part:
     ):
         found = sorted(block) if isinstance(block, dict) else block
         raise ValueError(Errors.E306.format(name=name, found=found))
-    for key in blocks:
-        _check_callable(f"{name}.{key}" if name else key, block[key])
+    for key, kind in blocks.items():
+        check_setting(MULTI_NAME, f"{name}.{key}", block[key], kind)
     part = Part(**block)
     if not isinstance(part.weight, (int, float)) or not part.weight > 0:
         raise ValueError(Errors.E307.format(name=name.removeprefix("parts."), found=part.weight))
@@ -129,11 +138,6 @@ def _make_part(name: str, block: Any) -> Part:
         expected, found = ", ".join(UNITS), part.target.unit
         raise ValueError(Errors.E311.format(expected=expected, found=found))
     return part
-
-
-def _check_callable(name: str, block: Any) -> None:
-    if not callable(block):
-        raise ValueError(Errors.E304.format(name=name, found=block))
 
 
 def build_lmao(

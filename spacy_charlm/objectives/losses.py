@@ -1,12 +1,12 @@
 """Loss functions for predicted vectors and for logits over ids, each with its gradient."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from thinc.api import Ops, get_array_module
 from thinc.types import Floats1d, Floats2d, Ints1d
 
-from ..errors import Errors
+from ..checks import Range, Seed, Size, checked
 from ..types import Sample, TargetBatch
 
 EPSILON = 1e-12  # avoids division by zero for a vector of zeros
@@ -63,9 +63,8 @@ class ContrastiveLoss:
     kind = "vectors"
     shares_targets = True
 
-    def __init__(self, temperature: float = 0.05) -> None:
-        if not temperature > 0:
-            raise ValueError(Errors.E301.format(found=temperature))
+    @checked("spacy-charlm.ContrastiveLoss.v1")
+    def __init__(self, temperature: Annotated[float, Range(1e-6, 1e6)] = 0.05) -> None:
         self.temperature = temperature
 
     def __call__(
@@ -119,9 +118,8 @@ class SampledSoftmaxLoss(CrossEntropyLoss):
     RAISES (ValueError): If `n_samples` is below 1.
     """
 
-    def __init__(self, n_samples: int = 2000, seed: int = 0) -> None:
-        if n_samples < 1:
-            raise ValueError(Errors.E310.format(found=n_samples))
+    @checked("spacy-charlm.SampledSoftmaxLoss.v1")
+    def __init__(self, n_samples: Size = 2000, seed: Seed = 0) -> None:
         self.n_samples = n_samples
         self.seed = seed
         self._rng = np.random.default_rng(seed)

@@ -1,14 +1,15 @@
 """Maskings: which words of a batch are hidden, replaced or misspelled."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from spacy.tokens import Doc
 
+from ..checks import MaskingBlock, Range, Seed, Share, Size, checked
 from ..errors import Errors
 from ..noise.hidden_chars import HiddenChars
-from ..noise.typos import SPACE_KINDS, Typos
+from ..noise.typos import SPACE_KINDS, TyposBlock
 from ..types import Mask, MaskedDocs, Masking
 
 MASK_TEXT = "[MASK]"  # the word that replaces a hidden one for the tok2vec of another package
@@ -32,27 +33,19 @@ class WordMasking:
     RAISES (ValueError): If a setting is out of range.
     """
 
+    @checked("spacy-charlm.WordMasking.v1")
     def __init__(
         self,
-        rate: float = 0.15,
-        mask_share: float = 0.8,
-        random_share: float = 0.1,
-        visible_weight: float = 1.0,
-        visible_share: float = 1.0,
-        seed: int = 0,
+        rate: Share = 0.15,
+        mask_share: Share = 0.8,
+        random_share: Share = 0.1,
+        visible_weight: Annotated[float, Range(0, 1e6)] = 1.0,
+        visible_share: Share = 1.0,
+        seed: Seed = 0,
     ) -> None:
-        shares = {
-            "rate": rate,
-            "mask_share": mask_share,
-            "random_share": random_share,
-            "mask_share + random_share": mask_share + random_share,
-            "visible_share": visible_share,
-        }
-        for name, share in shares.items():
-            if not 0 <= share <= 1 + 1e-9:
-                raise ValueError(Errors.E302.format(name=name, found=share))
-        if not visible_weight >= 0:
-            raise ValueError(Errors.E303.format(found=visible_weight))
+        replaced = mask_share + random_share
+        if replaced > 1 + 1e-9:
+            raise ValueError(Errors.E302.format(name="mask_share + random_share", found=replaced))
         self.rate = rate
         self.mask_share = mask_share
         self.random_share = random_share
@@ -124,12 +117,9 @@ class NoiseMasking:
     noise (Callable[[Sequence[str], Generator], List[str]]): Returns the words with other
         characters.
     seed (int): Seed of the generator.
-    RAISES (ValueError): If `masking` is not a masking.
     """
 
     def __init__(self, masking: Any, noise: Noise, seed: int) -> None:
-        if not callable(masking):
-            raise ValueError(Errors.E304.format(name="masking.masking", found=masking))
         self.masking: Masking = masking
         self.noise = noise
         self.seed = seed
@@ -157,7 +147,10 @@ class NoiseMasking:
         return Mask(mask.hidden, mask.source, weights, {**mask.texts, **changed})
 
 
-def create_typo_masking_v1(masking: Any, typos: Typos, seed: int = 0) -> NoiseMasking:
+@checked("spacy-charlm.TypoMasking.v1")
+def create_typo_masking_v1(
+    masking: MaskingBlock, typos: TyposBlock, seed: Seed = 0
+) -> NoiseMasking:
     """Create a masking that adds typos: the objective learns to recognise the intended word.
 
     masking (Masking): Another masking, such as `spacy-charlm.WordMasking.v1`, with a rate of 0 for
@@ -167,15 +160,14 @@ def create_typo_masking_v1(masking: Any, typos: Typos, seed: int = 0) -> NoiseMa
     RETURNS (NoiseMasking): The masking.
     RAISES (ValueError): If an argument is something else, or a kind of typo changes spaces.
     """
-    if not isinstance(typos, Typos):
-        raise ValueError(Errors.E304.format(name="masking.typos", found=typos))
     if found := sorted(set(typos.kinds) & set(SPACE_KINDS)):
         raise ValueError(Errors.E706.format(found=found[0]))
     return NoiseMasking(masking, typos, seed)
 
 
+@checked("spacy-charlm.CharMasking.v1")
 def create_char_masking_v1(
-    masking: Any, rate: float = 0.2, max_run: int = 3, seed: int = 0
+    masking: MaskingBlock, rate: Share = 0.2, max_run: Size = 3, seed: Seed = 0
 ) -> NoiseMasking:
     """Create a masking that hides characters within words, single ones and runs.
 

@@ -13,6 +13,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Ops
 
+from ..checks import CorpusBlock, TargetBlock, checked
 from ..errors import Errors
 from ..text.text_corpus import read_docs
 from ..types import TargetBatch
@@ -31,7 +32,8 @@ class DocVectors(WrappedTarget):
         for equal weights.
     """
 
-    def __init__(self, target: Any, idf_corpus: Any = None) -> None:
+    @checked("spacy-charlm.DocVectors.v1")
+    def __init__(self, target: TargetBlock, idf_corpus: CorpusBlock | None = None) -> None:
         super().__init__(target)
         self.idf_corpus: Callable[[Language], Iterable[Doc]] | None = idf_corpus
         self._idf: dict[int, float] = {}

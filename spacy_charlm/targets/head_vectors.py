@@ -11,6 +11,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Ops
 
+from ..checks import TargetBlock, checked
 from ..errors import Errors
 from ..types import TargetBatch
 from .wrapped_target import WrappedTarget, move_rows
@@ -27,7 +28,8 @@ class HeadVectors(WrappedTarget):
         heads. With None all texts must have heads, such as those of a .spacy file with a parse.
     """
 
-    def __init__(self, target: Any, parser: str | None = None) -> None:
+    @checked("spacy-charlm.HeadVectors.v1")
+    def __init__(self, target: TargetBlock, parser: str | None = None) -> None:
         super().__init__(target)
         self.parser = parser
         self._nlp: Language | None = None

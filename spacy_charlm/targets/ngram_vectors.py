@@ -1,12 +1,13 @@
 """The vectors of the words around each token. The offsets -1, 0 and 1 give trigrams."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy
 from spacy.tokens import Doc
 from thinc.api import Ops
 
+from ..checks import Range, TargetBlock, checked
 from ..errors import Errors
 from ..types import TargetBatch
 from .wrapped_target import WrappedTarget, move_rows
@@ -24,7 +25,12 @@ class NgramVectors(WrappedTarget):
     RAISES (ValueError): If there is no offset, or an offset occurs twice.
     """
 
-    def __init__(self, target: Any, offsets: list[int] = [-1, 0, 1]) -> None:  # noqa: B006
+    @checked("spacy-charlm.NgramVectors.v1")
+    def __init__(
+        self,
+        target: TargetBlock,
+        offsets: list[Annotated[int, Range(-1000, 1000)]] = [-1, 0, 1],  # noqa: B006
+    ) -> None:
         if not offsets or len(set(offsets)) != len(offsets):
             raise ValueError(Errors.E216.format(found=list(offsets)))
         super().__init__(target)

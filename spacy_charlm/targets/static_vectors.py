@@ -16,6 +16,7 @@ from spacy.vocab import Vocab
 from thinc.api import NumpyOps, Ops
 from thinc.types import Floats2d
 
+from ..checks import Size, checked
 from ..errors import Errors
 from ..types import TargetBatch
 from .read_vectors import UNKNOWN, read_text_vectors, read_vectors_folder
@@ -45,11 +46,12 @@ class StaticVectors:
     unit = "token"
     nParts = 1
 
+    @checked("spacy-charlm.StaticVectors.v1")
     def __init__(
         self,
         path: Path | None = None,
         unknown: list[str] = UNKNOWN,
-        width: int | None = None,
+        width: Size | None = None,
     ) -> None:
         self.path = None if path is None else Path(path)
         self.unknown = list(unknown)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from spacy.tokens import Doc
@@ -12,6 +12,7 @@ from spacy.util import logger
 from spacy.vocab import Vocab
 from thinc.api import Ops
 
+from ..checks import Range, checked
 from ..errors import Errors
 from ..types import TargetBatch
 from .transformer_encoder import Layer, Pieces, TransformerEncoder, digest_model
@@ -46,6 +47,7 @@ class TransformerVectors:
     unit = "token"
     nParts = 1
 
+    @checked("spacy-charlm.TransformerVectors.v1")
     def __init__(
         self,
         model: str = "distilbert-base-uncased",
@@ -53,7 +55,7 @@ class TransformerVectors:
         pooling: str = "mean",
         cache: Path | None = None,
         dtype: str = "float16",
-        max_gigabytes: float = 20.0,
+        max_gigabytes: Annotated[float, Range(0, 1e6)] = 20.0,
         on_misaligned: str = "error",
         revision: str = "main",
     ) -> None:

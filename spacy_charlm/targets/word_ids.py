@@ -14,6 +14,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Ops
 
+from ..checks import CorpusBlock, Size, checked
 from ..errors import Errors
 from ..text.text_corpus import read_docs
 from ..types import TargetBatch
@@ -40,12 +41,14 @@ class WordIds:
     unit = "token"
     nParts = 1
 
+    @checked("spacy-charlm.WordIds.v1")
     def __init__(
-        self, corpus: Any, max_words: int = 20000, min_count: int = 3, lower: bool = False
+        self,
+        corpus: CorpusBlock,
+        max_words: Size = 20000,
+        min_count: Size = 3,
+        lower: bool = False,
     ) -> None:
-        for name, value in (("max_words", max_words), ("min_count", min_count)):
-            if value < 1:
-                raise ValueError(Errors.E235.format(name=name, expected="1 or more", found=value))
         self.corpus: Callable[[Language], Iterable[Doc]] = corpus
         self.max_words = max_words
         self.min_count = min_count

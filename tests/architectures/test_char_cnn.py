@@ -68,9 +68,9 @@ WRONG = [
     ({"normalise": "nfd"}, "E402.*'nfd'"),
     ({"max_chars": 1}, "E403.*max_chars = 1"),
     ({"char_rows": 4}, "E403.*char_rows = 4"),
-    ({"vectors_dropout": 1.1}, "E404.*1.1"),
-    ({"ngrams": [3, 0]}, r"E408.*\[3, 0\]"),
-    ({"ngrams": [3], "ngram_rows": 0}, "E408.*ngram_rows = 0"),
+    ({"vectors_dropout": 1.1}, "E560.*`vectors_dropout`.*1.1"),
+    ({"ngrams": [3, 0]}, r"E560.*`ngrams\[1\]`.*found 0"),
+    ({"ngrams": [3], "ngram_rows": 0}, "E560.*`ngram_rows`.*found 0"),
 ]
 
 

@@ -249,7 +249,7 @@ def test_typo_augmenter_counts_entities_that_are_dropped(caplog):
 
 @pytest.mark.parametrize(
     "wrong, message",
-    [({"level": 5}, "E707.*5"), ({"kinds": []}, "E701"), ({"per": "text"}, "E705")],
+    [({"level": 5}, "E560.*5"), ({"kinds": []}, "E701"), ({"per": "text"}, "E705")],
 )
 def test_typo_augmenter_refuses_a_wrong_setting(wrong, message):
     with pytest.raises(ValueError, match=message):

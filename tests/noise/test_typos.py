@@ -173,7 +173,7 @@ def test_typos_natural_ones_come_from_the_file_in_the_case_of_the_word(write):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        ({"rate": 1.5}, "E700.*1.5"),
+        ({"rate": 1.5}, "E560.*1.5"),
         ({"kinds": ["other"]}, "E701.*other"),
         ({"kinds": []}, "E701"),
         ({"kinds": ["natural"]}, "E701.*misspellings"),

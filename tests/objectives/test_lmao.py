@@ -345,7 +345,7 @@ def test_lmao_opens_its_target_when_it_is_built():
 def test_lmao_names_a_part_that_is_no_block(name):
     parts = {"target": FakeTarget(), "loss": CosineLoss(), "masking": WordMasking()}
     parts["head"] = make_head(6)
-    with pytest.raises(ValueError, match=f"E304.*`{name}`.*'cosine'"):
+    with pytest.raises(ValueError, match=f"E561.*`{name}`.*'cosine'"):
         create_lmao_v1(**{**parts, name: "cosine"})
 
 
@@ -366,7 +366,7 @@ def test_lmao_refuses_an_unknown_unit():
 
 @pytest.mark.parametrize("sizes", [(-1, 3), (0, 3), (300, 0), (2.5, 3), (300, 1.5)])
 def test_lmao_names_sizes_of_a_head_that_are_wrong(sizes):
-    with pytest.raises(ValueError, match="E308"):
+    with pytest.raises(ValueError, match="E560"):
         create_maxout_head_v1(*sizes)
 
 

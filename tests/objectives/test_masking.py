@@ -80,14 +80,14 @@ def test_word_masking_of_nothing():
 @pytest.mark.parametrize(
     "settings, match",
     [
-        ({"rate": 1.2}, "E302.*`rate`.*found 1.2"),
-        ({"rate": -0.1}, "E302.*`rate`"),
-        ({"rate": float("nan")}, "E302.*`rate`"),
-        ({"mask_share": 2}, "E302.*`mask_share`"),
-        ({"random_share": -1}, "E302.*`random_share`"),
+        ({"rate": 1.2}, "E560.*`rate`.*found 1.2"),
+        ({"rate": -0.1}, "E560.*`rate`"),
+        ({"rate": float("nan")}, "E560.*`rate`"),
+        ({"mask_share": 2}, "E560.*`mask_share`"),
+        ({"random_share": -1}, "E560.*`random_share`"),
         ({"mask_share": 0.8, "random_share": 0.3}, r"E302.*`mask_share \+ random_share`"),
-        ({"visible_share": 1.5}, "E302.*`visible_share`"),
-        ({"visible_weight": -1}, "E303.*found -1"),
+        ({"visible_share": 1.5}, "E560.*`visible_share`"),
+        ({"visible_weight": -1}, "E560.*found -1"),
     ],
 )
 def test_word_masking_names_the_wrong_setting(settings, match):
@@ -211,14 +211,14 @@ def test_noise_masking_reads_no_file_before_it_is_used(tmp_path):
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: make_typo_masking(plain(), rate=1.5), "E700"),
+        (lambda: make_typo_masking(plain(), rate=1.5), "E560"),
         (lambda: make_typo_masking(plain(), kinds=["natural"]), "E701"),
         (lambda: make_typo_masking(plain(), keyboard="dvorak"), "E702"),
         (lambda: make_typo_masking(plain(), kinds=["drop", "extra_space"]), "E706.*extra_space"),
-        (lambda: create_typo_masking_v1(plain(), None), "E304.*`masking.typos`"),
-        (lambda: make_typo_masking(None), "E304.*`masking.masking`"),
-        (lambda: create_char_masking_v1(plain(), rate=-1), "E700"),
-        (lambda: create_char_masking_v1(plain(), max_run=0), "E704"),
+        (lambda: create_typo_masking_v1(plain(), None), "E561.*`typos`"),
+        (lambda: make_typo_masking(None), "E561.*`masking`"),
+        (lambda: create_char_masking_v1(plain(), rate=-1), "E560"),
+        (lambda: create_char_masking_v1(plain(), max_run=0), "E560"),
     ],
 )
 def test_noise_masking_names_what_is_wrong(make, message):

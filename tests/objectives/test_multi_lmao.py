@@ -201,12 +201,12 @@ def test_multi_lmao_writes_every_target_on_the_card():
         ({"a": {"target": Table()}}, r"E306.*`parts.a`.*found \['target'\]"),
         ({"a": make_parts(wait=1)["words"]}, "E306.*wait"),
         ({"a": 3}, "E306.*found 3"),
-        ({"a": {**make_parts()["words"], "loss": "cosine"}}, "E304.*`parts.a.loss`"),
+        ({"a": {**make_parts()["words"], "loss": "cosine"}}, "E561.*`parts.a.loss`"),
         ({"a": make_parts(weight=0)["words"]}, "E307.*`a`.*found 0"),
     ],
 )
 def test_multi_lmao_names_what_is_wrong(parts, message):
     with pytest.raises(ValueError, match=message):
         create_multi_lmao_v1(parts, WordMasking())
-    with pytest.raises(ValueError, match="E304.*`masking`"):
+    with pytest.raises(ValueError, match="E561.*`masking`"):
         create_multi_lmao_v1(make_parts(), None)

@@ -88,7 +88,7 @@ def test_word_ids_on_the_card_distinguish_vocabularies_and_hold_no_text(corpus):
 
 def test_word_ids_name_what_is_wrong(corpus):
     for settings in ({"max_words": 0}, {"min_count": 0}):
-        with pytest.raises(ValueError, match="E235.*1 or more"):
+        with pytest.raises(ValueError, match="E560.*from 1"):
             WordIds(corpus, **settings)
     with pytest.raises(ValueError, match="E220.*100"):
         make(corpus, min_count=100)
