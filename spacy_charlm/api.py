@@ -237,13 +237,9 @@ def _list_strings(name: str, given: Sequence[str]) -> list[str]:
 def _read_config(
     config: "Config | Path | str", overrides: Mapping[str, Any] | None, *, interpolate: bool
 ) -> "Config":
-    from spacy.util import load_config
     from thinc.api import Config
 
-    given = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in (overrides or {}).items()
-    }
-    if isinstance(config, Config):
-        return Config().from_str(config.to_str(), interpolate=interpolate, overrides=given)
-    return load_config(Path(config), overrides=given, interpolate=interpolate)
+    from .training.read_config import read_config
+
+    given = config if isinstance(config, Config) else Path(config)
+    return read_config(given, overrides, interpolate=interpolate)

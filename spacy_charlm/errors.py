@@ -489,6 +489,18 @@ class Errors(metaclass=_WithCodes):
         "Expected a trained pipeline at '{path}', but found {found}. Give a folder from `spacy "
         "train`, or the name of an installed package."
     )
+    E662 = (
+        "Expected a config in '{path}', but found something else: {reason} Give a .cfg file, such "
+        "as `charlm init` writes."
+    )
+    E663 = (
+        "Expected to override settings that {path} or spaCy has, but found '{found}', which "
+        "nothing would read. Did you mean one of these? {expected}"
+    )
+    E664 = (
+        "Expected a GPU with the number {gpu_id}, but found: {found}. `python -m spacy charlm "
+        "doctor` says what is missing; leave out --gpu-id to use the CPU."
+    )
     E670 = (
         "Expected one of these names in {where} of '{path}': {expected}, but found '{found}'. "
         "Correct the name."

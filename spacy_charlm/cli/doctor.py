@@ -9,11 +9,13 @@ from spacy.util import load_config
 from wasabi import msg
 
 from ..errors import Errors
+from .show_errors import show_errors
 
 if TYPE_CHECKING:
     from ..machine import Machine
 
 
+@show_errors("The doctor cannot run.")
 def doctor_cli(
     ctx: typer.Context,
     config_path: Annotated[
@@ -28,6 +30,7 @@ def doctor_cli(
     in spaCy's commands: --initialize.init_tok2vec x.bin
     """
     from ..evaluation.doctor import diagnose
+    from ..training.read_config import read_config
 
     if ctx.args and config_path is None:
         msg.fail("The doctor cannot run.", Errors.E644.format(found=ctx.args[0]), exits=1)
@@ -35,6 +38,8 @@ def doctor_cli(
     if config_path is not None:
         overrides = parse_config_overrides(ctx.args)
         with show_validation_error(config_path):
+            read_config(config_path)
+            # The doctor itself finds settings that are unknown.
             config = load_config(config_path, overrides=overrides, interpolate=True)
     machine, findings = diagnose(config, measure=measure)
     show_machine(machine)

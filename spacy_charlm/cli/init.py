@@ -117,7 +117,6 @@ def _make(ctx: typer.Context) -> tuple[str, list[str], list[str]]:
     """Make the text of a config, what is to be said of it, and the next commands."""
     from dataclasses import fields
 
-    from spacy.util import load_config
     from thinc.api import Config
 
     from ..training.init_config import (
@@ -127,6 +126,7 @@ def _make(ctx: typer.Context) -> tuple[str, list[str], list[str]]:
         insert_pretraining,
         next_commands,
     )
+    from ..training.read_config import read_config
 
     given = {field.name: ctx.params[field.name] for field in fields(ConfigOptions)}
     source, component = ctx.params["source"], ctx.params["component"]
@@ -143,7 +143,7 @@ def _make(ctx: typer.Context) -> tuple[str, list[str], list[str]]:
     notes: list[str] = []
     with show_validation_error(hint_fill=False):
         if source:
-            config = load_config(source, interpolate=False)
+            config = read_config(source)
             config, notes = insert_pretraining(config, options, component)
         else:
             config = init_config(options)

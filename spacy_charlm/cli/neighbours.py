@@ -18,7 +18,7 @@ def neighbours_cli(
     weights: Annotated[Path, typer.Argument(help="Such as pretrain/model-last.bin", exists=True)],
     vectors: Annotated[Path, typer.Argument(help="Table of words: GloVe text or spaCy vectors")],
     words: Annotated[list[str] | None, typer.Argument(help="Words to find neighbours of")] = None,
-    k: Annotated[int, typer.Option("--k", "-k", help="Neighbours per word")] = 5,
+    k: Annotated[int, typer.Option("--k", "-k", help="Neighbours per word", min=1)] = 5,
     csls: Annotated[
         bool, typer.Option("--csls", help="Correct for hubs, which are near to everything")
     ] = False,

@@ -4,15 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from spacy.cli._util import (
-    import_code,
-    parse_config_overrides,
-    setup_gpu,
-    show_validation_error,
-)
-from spacy.util import load_config
+from spacy.cli._util import import_code, parse_config_overrides, show_validation_error
 from wasabi import msg
 
+from .gpu import GpuId, use_gpu
 from .show_errors import show_errors
 
 if TYPE_CHECKING:
@@ -29,10 +24,10 @@ def pretrain_cli(
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint")] = False,
     init: Annotated[Path | None, typer.Option(help="Weights to start from")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check and measure")] = False,
-    workers: Annotated[int, typer.Option(help="Ray processes per update")] = 1,
-    prefetch: Annotated[int, typer.Option(help="Processes that tokenise ahead")] = 0,
+    workers: Annotated[int, typer.Option(help="Ray processes per update", min=1)] = 1,
+    prefetch: Annotated[int, typer.Option(help="Processes that tokenise ahead", min=0)] = 0,
     code_path: Annotated[Path | None, typer.Option("--code", "-c", help="Code to import")] = None,
-    use_gpu: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")] = -1,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Pretrain a tok2vec, as spacy pretrain does, with evaluation, checkpoints and resume.
 
@@ -43,21 +38,22 @@ def pretrain_cli(
     from ..training.crew import Crew
     from ..training.pretrain import LAST, LOG, pretrain
     from ..training.pretrain import dry_run as run_dry
+    from ..training.read_config import read_config
     from ..training.worker import Worker
 
     overrides = parse_config_overrides(ctx.args)
     import_code(code_path)
-    setup_gpu(use_gpu)
+    use_gpu(gpu_id)
     try:
         with show_validation_error(config_path):
-            config = load_config(config_path, overrides=overrides, interpolate=False)
+            config = read_config(config_path, overrides)
             if workers > 1:
                 trainer: Trainer = Crew(
                     config,
                     init,
                     n_workers=workers,
                     prefetch=prefetch,
-                    use_gpu=use_gpu >= 0,
+                    use_gpu=gpu_id >= 0,
                     code=code_path,
                 )
             else:

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from spacy.cli._util import import_code, parse_config_overrides, setup_gpu, show_validation_error
-from spacy.util import load_config
+from spacy.cli._util import import_code, parse_config_overrides, show_validation_error
 from wasabi import msg
 
+from .gpu import GpuId, use_gpu
 from .show_errors import show_errors
 
 
@@ -20,19 +20,25 @@ def probe_cli(
     weights: Annotated[str, typer.Argument(help="Such as pretrain/model-last.bin, or none")],
     train: Annotated[Path, typer.Option(help="Labelled texts to draw from: .jsonl(.gz), .spacy")],
     dev: Annotated[Path | None, typer.Option(help="Labelled texts to score on")] = None,
-    n_dev: Annotated[int, typer.Option(help="Without --dev: texts of --train to score on")] = 0,
+    n_dev: Annotated[
+        int, typer.Option(help="Without --dev: texts of --train to score on", min=0)
+    ] = 0,
     task: Annotated[str, typer.Option(help="cats, ents, tag, pos or auto")] = "auto",
-    n_labels: Annotated[int, typer.Option(help="Labels per draw, of texts or tokens")] = 1000,
-    draws: Annotated[int, typer.Option(help="Number of draws")] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of shuffle, folds and weights")] = 0,
-    limit_dev: Annotated[int, typer.Option(help="Most texts to score on; 0 for all")] = 0,
+    n_labels: Annotated[
+        int, typer.Option(help="Labels per draw, of texts or tokens", min=1)
+    ] = 1000,
+    draws: Annotated[int, typer.Option(help="Number of draws", min=1)] = 3,
+    seed: Annotated[
+        int, typer.Option(help="Seed of shuffle, folds and weights", min=0, max=2**31)
+    ] = 0,
+    limit_dev: Annotated[int, typer.Option(help="Most texts to score on; 0 for all", min=0)] = 0,
     component: Annotated[str | None, typer.Option(help="Component with the tok2vec")] = None,
     layer: Annotated[str | None, typer.Option(help="Layer in its model")] = None,
     output: Annotated[
         Path | None, typer.Option(help="Write the scores to this .json, .csv or .md file")
     ] = None,
     code_path: Annotated[Path | None, typer.Option("--code", "-c", help="Code to import")] = None,
-    use_gpu: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")] = -1,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Score a logistic regression on the frozen vectors of a tok2vec.
 
@@ -42,16 +48,17 @@ def probe_cli(
     """
     from ..evaluation.probe import probe
     from ..report.table import check_ending, show_table, write_table
+    from ..training.read_config import read_config
 
     if output is not None:
         check_ending(output)
     overrides = parse_config_overrides(ctx.args)
     import_code(code_path)
-    setup_gpu(use_gpu)
+    use_gpu(gpu_id)
     weights_path = None if weights == "none" else Path(weights)
     try:
         with show_validation_error(config_path):
-            config = load_config(config_path, overrides=overrides, interpolate=True)
+            config = read_config(config_path, overrides, interpolate=True)
             scores = probe(
                 config,
                 weights_path,

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from spacy.cli._util import import_code, setup_gpu
+from spacy.cli._util import import_code
 from wasabi import msg
 
+from .gpu import GpuId, use_gpu
 from .show_errors import show_errors
 
 
@@ -33,7 +34,7 @@ def robustness_cli(
         Path | None, typer.Option(help="Folder for robustness.json and .png", file_okay=False)
     ] = None,
     code_path: Annotated[Path | None, typer.Option("--code", "-c", help="Code to import")] = None,
-    use_gpu: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")] = -1,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Score pipelines on texts with more and more typos.
 
@@ -46,7 +47,7 @@ def robustness_cli(
     from ..report.table import show_table, write_table
 
     import_code(code_path)
-    setup_gpu(use_gpu)
+    use_gpu(gpu_id)
     scores = measure_robustness(
         pipelines,
         data,

@@ -11,6 +11,7 @@ import srsly
 import typer
 from wasabi import msg
 
+from .gpu import GpuId
 from .show_errors import show_errors
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def study_cli(
     only: Annotated[
         list[str] | None, typer.Option(help='Rows to run, such as "CharCNN/*"; repeatable')
     ] = None,
-    use_gpu: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")] = -1,
+    gpu_id: GpuId = -1,
     values: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE of the study's vars; repeatable")
     ] = None,
@@ -47,7 +48,7 @@ def study_cli(
     study = read_study(study_path, output, variables=_read_values(values or []), only=only or [])
     display = Display(study)
     try:
-        run_study(study, jobs=jobs, gpu_id=use_gpu, show=display.show)
+        run_study(study, jobs=jobs, gpu_id=gpu_id, show=display.show)
     except KeyboardInterrupt:
         msg.warn("Stopped. The same command continues where it was.")
         raise typer.Exit(130) from None

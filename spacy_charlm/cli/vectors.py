@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 from spacy.cli._util import import_code, parse_config_overrides, show_validation_error
-from spacy.util import load_config
 from wasabi import msg
 
 from .show_errors import show_errors
@@ -26,6 +25,7 @@ def cache_cli(
     """
     from ..training.fill_cache import fill_cache
     from ..training.progress import ProgressBar
+    from ..training.read_config import read_config
 
     overrides = parse_config_overrides(ctx.args)
     import_code(code_path)
@@ -33,7 +33,7 @@ def cache_cli(
     complete = False
     try:
         with show_validation_error(config_path):
-            config = load_config(config_path, overrides=overrides, interpolate=False)
+            config = read_config(config_path, overrides)
             added, total = fill_cache(config, bar.update)
         complete = True
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from .show_errors import show_errors
 def words_cli(
     pipeline: Annotated[str, typer.Argument(help="Pipeline with charlm_lmfao")],
     text: Annotated[Path, typer.Argument(help="Held-out text: .txt, .jsonl, .spacy, a folder")],
-    limit: Annotated[int, typer.Option(help="Most texts; 0 for all")] = 1_000,
+    limit: Annotated[int, typer.Option(help="Most texts; 0 for all", min=0)] = 1_000,
     rate: Annotated[float, typer.Option(help="Share of the words to hide")] = 0.15,
     seed: Annotated[int, typer.Option(help="Seed that chooses these words", min=0)] = 0,
     misspellings: Annotated[

@@ -62,3 +62,11 @@ def test_doctor_folds_long_values(capsys):
     printed = capsys.readouterr().out
     assert "MKL_NUM_THREADS=16" in printed.replace("\n", "").replace(" ", "")
     assert max(map(len, printed.splitlines())) <= 90  # with the codes of colours
+
+
+def test_doctor_names_a_file_that_is_no_config(tmp_path):
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"\x80\xff\x00")
+    result = run("--config", path)
+    assert result.exit_code == 1 and "charlm E662" in result.output
+    assert "weights.bin" in result.output.replace("\n", "")

@@ -54,7 +54,10 @@ def test_pretrain_cli_dry_run_writes_nothing(tiny):
         (["--init", "missing.bin"], "charlm E502"),
         (["--paths.raw_text", "missing.txt"], "charlm E102"),
         (["--paths.target_vectors", "missing.txt"], "charlm E202"),
-        (["--charlm.max_step", "3"], "max_step"),
+        (["--charlm.max_step", "3"], "charlm E663"),
+        (["--paths.rawtext", "x"], "charlm E663"),
+        (["--pretraining.optimizer.learn_rates", "1"], "learn_rates"),
+        (["--gpu-id", "99"], "charlm E664"),
     ],
 )
 def test_pretrain_cli_says_what_is_wrong(more, message, tiny):
@@ -83,3 +86,9 @@ def test_pretrain_cli_stops_by_a_signal_and_says_how_to_resume(tiny):
     assert process.returncode == 130, printed.decode()
     assert b"--resume" in printed
     assert find_checkpoints(output / "checkpoints")
+
+
+@pytest.mark.parametrize("more", [("--workers", "0"), ("--prefetch", "-3"), ("--gpu-id", "-2")])
+def test_pretrain_cli_names_a_number_out_of_range(more, tiny):
+    result = run(tiny.arguments(tiny.folder / "output", *more))
+    assert result.exit_code == 2 and more[0] in result.output

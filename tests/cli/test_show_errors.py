@@ -5,7 +5,11 @@ from spacy_charlm.cli.show_errors import show_errors
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("[charlm E101] no path"), FileNotFoundError(2, "No such file", "words.txt")],
+    [
+        ValueError("[charlm E101] no path"),
+        ValueError("[E893] Could not find function 'x'"),
+        FileNotFoundError(2, "No such file", "words.txt"),
+    ],
 )
 def test_show_errors_prints_what_the_user_can_mend(error, capsys):
     @show_errors("Nothing is done.")
