@@ -24,7 +24,8 @@ from stdlib_names import Docstring, Library
 
 LABELS = ("ARGUMENT", "EXCEPTION", "FUNCTION", "MODULE")
 NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
-CODE_LIKE = re.compile(r"[A-Za-z]\w*_\w|\d|[a-z][A-Z]|[A-Z]{2}[a-z]")
+# Anchored, so that a long name is read once and not once from each of its letters.
+CODE_LIKE = re.compile(r"^[^A-Za-z]*[A-Za-z]\w*_\w|\d|[a-z][A-Z]|[A-Z]{2}[a-z]")
 QUOTES = "`'\"*"
 BESIDE = {
     "ARGUMENT": {"argument", "arguments", "parameter", "parameters", "arg", "keyword", "param"},
@@ -36,7 +37,8 @@ FORMATS = frozenset(
     "abc base64 calendar csv email html http json logging statistics this typing xml".split()
 )
 LAST_WORD = re.compile(r"(\w+)[^\w.]{1,3}$")
-NEXT_WORD = re.compile(r"^[`'\"*]* (\w+)")
+NEXT_WORD = re.compile(r"[`'\"*]* (\w+)")
+ASSIGNED = re.compile(r" ?(=(?!=)|:)")
 NOUNS = {"function", "method"}.union(*BESIDE.values())
 PROSE = re.compile(
     r"\b(?:an?|the|this|that|these|any|each|every|no|some|its|their|to|new|all|one)"
@@ -80,17 +82,20 @@ def _get_label(
     doc: Docstring, match: re.Match[str], library: Library, prose: set[str]
 ) -> str | None:
     name, text = match[0], doc.text
-    before, after = text[: match.start()], text[match.end() :]
+    start, end = match.span()
+    # Short pieces: copies of the whole text for each name would take quadratic time.
+    before, after = text[max(0, start - 20) : start], text[end : end + 1]
     prefix, _, last = name.rpartition(".")
-    called = after[:1] == "("
-    quoted = before[-1:] in {*QUOTES} and after[:1] in {*QUOTES}
-    ticked = before[-1:] == "`" and after[:1] in "`("
-    near = {word.lower() for word in (*LAST_WORD.findall(before[-20:]), *NEXT_WORD.findall(after))}
+    called = after == "("
+    quoted = before[-1:] in {*QUOTES} and after in {*QUOTES}
+    ticked = before[-1:] == "`" and after in ("`", "(", "")
+    following = [found[1] for found in (NEXT_WORD.match(text, end),) if found]
+    near = {word.lower() for word in (*LAST_WORD.findall(before), *following)}
     english = len(name) < 2 or name in FORMATS or name.lower() in prose
     in_module = prefix in library.modules
 
     if name in doc.arguments and not called:
-        said = quoted or near & BESIDE["ARGUMENT"] or re.match(r" ?(=(?!=)|:)", after)
+        said = quoted or near & BESIDE["ARGUMENT"] or ASSIGNED.match(text, end)
         if said or not english:
             return "ARGUMENT"
     if last in library.exceptions and (last[0].isupper() or in_module):

@@ -71,7 +71,7 @@ def clean_text(text: str) -> str:
     `join(a, b)`: spaCy's tokenizer would keep "join(a" in one piece.
     """
     text = re.sub(r":[a-z]+(:[a-z]+)?:`", "`", text)
-    text = re.sub(r"(?m)^\s*([-=~^*#+_.])\1{2,}\s*$", " ", text)
+    text = re.sub(r"(?m)^[^\S\n]*([-=~^*#+_.])\1{2,}[^\S\n]*$", " ", text)
     text = text.replace(">>>", " ")
     text = re.sub(r"(?<=\w)([(\[])(?=[\w*'\"])", r"\1 ", text)
     return " ".join(text.split())

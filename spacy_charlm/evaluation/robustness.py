@@ -65,7 +65,10 @@ def measure_robustness(
     for some in typos.values():
         some.load()
     members = {name: find_members(name) for name in pipelines}
-    _check_names([member for some in members.values() for member in some])
+    every = [member for some in members.values() for member in some]
+    _check_names(every)
+    # All of them before the typos, which take much longer.
+    clean_scores = {member: _score_clean(member, data, limit) for member in every}
     scores: list[Score] = []
     for name, source in zip(pipelines, name_paths([Path(name) for name in pipelines])):
         values: dict[tuple[str, str, float], list[float]] = {}
@@ -76,9 +79,7 @@ def measure_robustness(
             nlp = _load(member)
             examples = _read_examples(nlp, data, limit)
             words = sum(len(example.reference) for example in examples)
-            clean = {**_score(nlp, examples), EDITED: 0.0}
-            if len(clean) == 1:
-                raise ValueError(Errors.E660.format(path=data, found="none"))
+            clean = {**clean_scores[member], EDITED: 0.0}
             n_done += 1
             # First of all, so that the scores are in the order of the curves.
             for key in product(typos, clean, rates):
@@ -128,6 +129,14 @@ def _check_names(names: Sequence[str]) -> None:
             raise ValueError(Errors.E661.format(path=name, found="no such folder or package"))
 
 
+def _score_clean(name: str, data: Path, limit: int) -> dict[str, float]:
+    nlp = _load(name)
+    scores = _score(nlp, _read_examples(nlp, data, limit))
+    if not scores:
+        raise ValueError(Errors.E660.format(path=data, found=f"none for {name}"))
+    return scores
+
+
 def _score_noisy(
     nlp: Language, examples: Sequence[Example], typos: Typos, seed: int
 ) -> dict[str, float]:
@@ -150,7 +159,7 @@ def _make_typos(kind: str, misspellings: Path | None) -> Typos:
 def _load(name: str) -> Language:
     try:
         return spacy.load(name)
-    except OSError as err:
+    except (OSError, ValueError, ImportError) as err:  # [E048] is an ImportError
         raise ValueError(Errors.E661.format(path=name, found=str(err))) from err
 
 

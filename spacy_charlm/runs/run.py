@@ -32,6 +32,7 @@ PIPELINES = ("model-best", "model-last")
 INPUTS = ("train", "dev", "raw_text", "dev_text", "vectors", "target_vectors", "parser")
 INPUTS += ("init_tok2vec", "init_weights", "misspellings")
 N_LINES = 25  # of the log of a run that failed
+PERCENT = re.compile(r"(?<!\d)(\d+(?:\.\d+)?)%")
 # Runs a command line, with its output in a file; returns the exit code.
 Execute = Callable[[list[str], Path], int]
 
@@ -145,7 +146,7 @@ class Run:
             return int(steps[-1]) / max_steps if steps and max_steps else 0.0
         log = "\n".join(_read_lines(self.folder / LOG))
         if self.command == CHARLM_PRETRAIN:
-            shares = re.findall(r"(\d+(?:\.\d+)?)%", log)
+            shares = PERCENT.findall(log)
             return float(shares[-1]) / 100 if shares else 0.0
         # Epoch and words. The first line of the second epoch tells how many words an epoch has.
         rows = re.findall(r"^ *(\d+) +(\d+) +[\d.]+ +[\d.]+ +\d+ *$", log, re.MULTILINE)

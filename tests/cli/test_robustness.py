@@ -159,6 +159,17 @@ def test_robustness_says_what_is_wrong(pipeline, data, more, message, folder):
     assert result.exit_code == 1 and message in result.output, result.output
 
 
+@pytest.mark.parametrize("damage", ["", "[nlp]\nlang = 3\n", "no config"])
+def test_robustness_checks_all_pipelines_before_the_first_typo(
+    damage, folder, tmp_path, monkeypatch
+):
+    shutil.copytree(folder / "spacys", tmp_path / "damaged")
+    (tmp_path / "damaged" / "config.cfg").write_text(damage)
+    monkeypatch.setattr("spacy_charlm.evaluation.robustness._score_noisy", pytest.fail)
+    result = run(folder / "spacys", tmp_path / "damaged", folder / "dev.spacy")
+    assert result.exit_code == 1 and "charlm E661" in result.output, result.output
+
+
 @pytest.mark.parametrize("option, value", [("--rates", "many"), ("--seeds", 0), ("--limit", -1)])
 def test_robustness_refuses_options(option, value, folder):
     result = run(folder / "spacys", folder / "dev.spacy", option, value)

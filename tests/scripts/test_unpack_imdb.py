@@ -202,3 +202,16 @@ def test_unpack_imdb_as_a_program(tmp_path):
     sizes = ["--md5", "", "--n-train", "2", "--n-unsup", "3", "--n-test", "2"]
     subprocess.run([*command, *sizes], check=True, capture_output=True, timeout=60)
     assert len(read(tmp_path / "out" / "unlabelled.jsonl.gz")) == 7
+
+
+@pytest.mark.parametrize(
+    "text, joined",
+    [
+        ("a<br /><br />b", "a b"),
+        (" a \n<br/> <br >\t b <br />", "a b"),
+        ("<br />", ""),
+        ("a  b <br", "a  b <br"),
+    ],
+)
+def test_unpack_imdb_joins_lines(text, joined, unpack):
+    assert unpack.join_lines(text) == joined
