@@ -8,12 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from .errors import Errors
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# spaCy does not check what a block of its own builds, in place of a plain value.
+PLAIN: dict[Any, tuple[Any, str]] = {
+    bool: (bool, "true or false"),
+    str: (str, "text"),
+    Path: ((str, Path), "a path"),
+}
 MAX_VALUES = 2**31  # parameters of a model: 8 GB in float32
 
 
@@ -48,7 +55,9 @@ TargetBlock = Annotated[
     Any, Block('@misc = "spacy-charlm.StaticVectors.v1"', ("open", "kind", "unit"))
 ]
 LossBlock = Annotated[Any, Block('@misc = "spacy-charlm.CosineLoss.v1"', ("kind",), ("open",))]
-HeadBlock = Annotated[Any, Block('@architectures = "spacy-charlm.MaxoutHead.v1"', (), ("kind",))]
+HeadBlock = Annotated[
+    Any, Block('@architectures = "spacy-charlm.MaxoutHead.v1"', (), ("kind", "restart", "edit"))
+]
 MaskingBlock = Annotated[
     Any, Block('@misc = "spacy-charlm.WordMasking.v1"', ("restart",), ("kind",))
 ]
@@ -84,7 +93,8 @@ def check_setting(part: str, name: str, value: Any, annotation: Any) -> None:
     part (str): What the setting belongs to.
     name (str): The setting.
     value (Any): Its value.
-    annotation (Any): Such as `Size`, `list[Size]` or `Size | None`. Others allow everything.
+    annotation (Any): Such as `Size`, `list[Size]`, `Size | None` or `bool`. Others allow
+        everything.
     RAISES (ValueError): If the value is not in the range.
     """
     origin, inner = get_origin(annotation), get_args(annotation)
@@ -101,10 +111,16 @@ def check_setting(part: str, name: str, value: Any, annotation: Any) -> None:
                 raise ValueError(
                     Errors.E561.format(part=part, name=name, example=rule.example, found=value)
                 )
+    elif annotation in PLAIN:
+        types, expected = PLAIN[annotation]
+        if not isinstance(value, types):
+            raise ValueError(
+                Errors.E560.format(part=part, name=name, expected=expected, found=value)
+            )
     elif type(None) in inner:
         if value is not None:
             check_setting(part, name, value, inner[0])
-    elif origin in (list, Sequence) and get_origin(inner[0]) is Annotated:
+    elif origin in (list, Sequence):
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise ValueError(
                 Errors.E560.format(part=part, name=name, expected="a list", found=value)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import typer
+from click import NoSuchOption
 from wasabi import msg
 
 CODE = re.compile(r"\[(charlm )?[EW]\d+\]")
@@ -21,6 +23,8 @@ def show_errors(title: str) -> Iterator[None]:
     """
     try:
         yield
+    except NoSuchOption as err:  # of spaCy, from another click than that of typer
+        raise typer.BadParameter(err.format_message()) from err
     except (ValueError, OSError, ImportError) as err:
         if not CODE.search(str(err)) and not isinstance(err, (OSError, UnicodeDecodeError)):
             raise

@@ -368,7 +368,7 @@ def _make_run(
 ) -> Run:
     where = f"{task}: {name}"
     file = row.get("config") or group.get("config")
-    if file is None or not Path(file).is_file():
+    if not isinstance(file, str) or not Path(file).is_file():
         raise ValueError(Errors.E672.format(path=path, row=where, found=file))
     command = group.get("command", TRAIN)
     if command not in COMMANDS:
@@ -407,6 +407,8 @@ def _make_run(
         }
     config = Config().from_str(config.to_str(), interpolate=False, overrides=settings)
     data = group.get("evaluate")
+    if data is not None and not isinstance(data, str):
+        raise ValueError(_report(path, where, "a path in `evaluate`", data))
     return Run(
         task,
         name,

@@ -25,6 +25,7 @@ from thinc.api import (
 )
 
 from ..card import CARD_ATTR, write_card
+from ..checks import Seed, check_setting
 from ..errors import Errors
 from ..objectives.lmao import Prediction, weigh_words
 from ..text.prefetch import Prefetch
@@ -138,13 +139,15 @@ class Worker:
         n_workers: int = 1,
         prefetch: int = 0,
     ) -> None:
-        training = config.interpolate()["training"]
-        self.seed: int = training["seed"] or 0
+        training = config.interpolate().get("training", {})
+        self.seed: int = training.get("seed") or 0
+        check_setting("[training]", "seed", self.seed, Seed)
         fix_random_seed(self.seed)
-        if training["gpu_allocator"] and isinstance(get_current_ops(), CupyOps):
+        if training.get("gpu_allocator") and isinstance(get_current_ops(), CupyOps):
             set_gpu_allocator(training["gpu_allocator"])
         config = config.copy()
-        config["initialize"]["init_tok2vec"] = None  # may be the file that this run writes
+        # It may be the file that this run writes.
+        config.setdefault("initialize", {})["init_tok2vec"] = None
         self.nlp = load_model_from_config(config)
         self.config = self.nlp.config.interpolate()
         resolved: Any = registry.resolve(self.config["pretraining"], schema=ConfigSchemaPretrain)
