@@ -501,6 +501,10 @@ class Errors(metaclass=_WithCodes):
         "Expected a GPU with the number {gpu_id}, but found: {found}. `python -m spacy charlm "
         "doctor` says what is missing; leave out --gpu-id to use the CPU."
     )
+    E665 = (
+        "Expected words to find neighbours of, but found {found!r}. Leave it out; a shell makes an "
+        "empty word of an unset variable in quotes."
+    )
     E670 = (
         "Expected one of these names in {where} of '{path}': {expected}, but found '{found}'. "
         "Correct the name."

@@ -97,7 +97,11 @@ class WordNeighbours:
         k (int): Number of neighbours per word.
         csls (bool): Whether to correct the cosines for hubs, which are near to everything.
         RETURNS (List[List[Tuple[str, float]]]): Words and scores, the best first.
+        RAISES (ValueError): If a word is empty.
         """
+        for word in words:
+            if not word.strip():
+                raise ValueError(Errors.E665.format(found=word))
         queries = self._readout(words)
         if csls:
             hubness = self._table.hubness(self._values[self._fit])

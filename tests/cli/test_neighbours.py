@@ -112,7 +112,7 @@ def test_neighbours_in_a_folder_of_vectors(weights, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "case", ["no table", "floret", "weights", "no floret", "no fit", "no file"]
+    "case", ["no table", "floret", "weights", "no floret", "no fit", "no file", "empty word"]
 )
 def test_neighbours_names_what_is_wrong(case, weights, vectors, tmp_path):
     floret = tmp_path / "floret"
@@ -122,6 +122,8 @@ def test_neighbours_names_what_is_wrong(case, weights, vectors, tmp_path):
     more = []
     if case == "no table":
         vectors, message = tmp_path / "none.txt", "charlm E202"
+    elif case == "empty word":
+        more, message = ["cat", ""], "charlm E665"
     elif case == "floret":
         vectors, message = floret, "charlm E725"
     elif case == "weights":

@@ -4,6 +4,7 @@ from thinc.api import Config
 from thinc.config import ConfigValidationError
 
 from spacy_charlm.training.read_config import read_config
+from spacy_charlm.training.worker import Worker
 from tests.conftest import CONFIGS
 
 PATH = CONFIGS / "pretrain" / "cosine.cfg"
@@ -67,3 +68,19 @@ def test_read_config_names_a_file_that_is_no_config(data, tmp_path):
 def test_read_config_lets_spacy_name_a_section_that_is_missing():
     with pytest.raises(ConfigValidationError, match="not a section value"):
         read_config(Config({"nlp": {"lang": "en"}}), {"paths.raw_text": "x"})
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ('[nlp]\nlang = "en"\n\n[training]\nseed = -1\n', r"E560.*`seed` of \[training\]"),
+        ('[nlp]\nlang = "en"\n\n[training]\nseed = "1"\n', r"E560.*`seed` of \[training\]"),
+        ('[nlp]\nlang = "en"\n', "Config validation error|validation error"),
+        ("", "E985|nlp"),
+    ],
+)
+def test_read_config_of_a_part_ends_in_an_error_of_the_worker(text, message, tmp_path):
+    path = tmp_path / "part.cfg"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        Worker(read_config(path))
