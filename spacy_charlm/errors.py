@@ -381,6 +381,20 @@ class Errors(metaclass=_WithCodes):
         "Expected at most {most:,} parameters in {part}, but its settings ask for {found:,}, most "
         "of them because of {name}. Use smaller values."
     )
+    E575 = (
+        "Expected a corpus to estimate total_steps from, built by spacy-charlm.TextCorpus.v1, but "
+        "found {found}. In [pretraining.optimizer.learn_rate] set total_steps to the number of "
+        "updates of the run."
+    )
+    E576 = (
+        "Expected {name} of {lowest} or more, but found {value}. Change it in "
+        "[pretraining.optimizer.learn_rate]."
+    )
+    E577 = (
+        "Expected a batcher that counts words, {expected}, to estimate total_steps, but found "
+        "{found}. In [pretraining.optimizer.learn_rate] set total_steps to the number of updates "
+        "of the run."
+    )
     W520 = (
         "A worker was lost ({reason}). All workers restart from the last checkpoint and repeat the "
         "updates after it."
@@ -587,6 +601,18 @@ class Errors(metaclass=_WithCodes):
         "Found {found} in [{section}]. It learns only from the 15 % of words that are hidden, and"
         " the loss that spaCy prints is that of all words. To learn from all words, set "
         '@architectures to "spacy-charlm.LMAO.v1".'
+    )
+    W660 = (
+        "Found a warm-up of {warmup:,} updates in [pretraining.optimizer.learn_rate], but the run "
+        "has only about {updates:,} updates, so the learning rate stays too low and little is "
+        "learned. Set @schedules, total_steps and warmup_steps as `charlm init` writes them, or "
+        "lower both numbers."
+    )
+    W661 = (
+        "Found a learning rate in [pretraining.optimizer.learn_rate] that reaches zero after "
+        "{total:,} updates, but the run has about {updates:,} updates. Weights are best where the "
+        "rate ends at zero. Set @schedules and total_steps as `charlm init` writes them, or set "
+        "total_steps to the updates of the run."
     )
 
     # E7xx: noise, decoding and components (noise/, decoding/, pipeline/)

@@ -131,6 +131,7 @@ class TinyPretraining:
             "components.tok2vec.model.encode.depth": 1,
             HIDDEN_SIZE: 8,
             "pretraining.batcher.size": 40,
+            "corpora.pretrain.min_words": 0,
             "pretraining.max_epochs": 3,
             "pretraining.optimizer.learn_rate.warmup_steps": 20,
             "pretraining.optimizer.learn_rate.total_steps": 60,

@@ -151,6 +151,7 @@ def _pretrain(path, data, output, **overrides):
             **SMALL,
             "paths.raw_text": str(data / "raw.txt"),
             "paths.target_vectors": str(data / "glove.txt"),
+            "corpora.pretrain.min_words": 0,
             "pretraining.max_epochs": 3,
             "pretraining.batcher.size": 40,
             "pretraining.optimizer.learn_rate.warmup_steps": 2,

@@ -7,6 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -15,8 +16,13 @@ from spacy.vocab import Vocab
 from wasabi import msg
 
 from ..errors import Errors
-from .read_texts import Text, list_files, read_texts
+from .read_texts import Text, Words, list_files, read_texts
 from .split_texts import TextTokenizer, split_text
+
+# Sample from which words are estimated: the ratio of tokens to characters varies little.
+SAMPLE = 500  # texts
+SAMPLE_LENGTH = 1_000  # characters of each
+MAX_PASSES = 50  # over a small text, whatever min_words is
 
 
 def read_docs(nlp: Language, corpus: Any) -> Iterator[Doc]:
@@ -57,6 +63,18 @@ class Counts:
         )
 
 
+@dataclass(frozen=True)
+class Size:
+    """Size of one pass over a corpus.
+
+    characters (int): Number of characters, counted.
+    words (int): Number of tokens, estimated from a sample of the texts.
+    """
+
+    characters: int
+    words: int
+
+
 class TextCorpus:
     """A reader of raw text for [corpora.pretrain] that splits long texts and counts.
 
@@ -82,6 +100,9 @@ class TextCorpus:
     shuffle (bool): Whether to shuffle the texts, in another order in each pass.
     seed (int): Seed of the order. Together with the number of the pass it determines the order.
     buffer_size (int): Number of texts that are held in memory and shuffled. 10,000 is recommended.
+    min_words (int): About how many tokens pretraining reads at least: one call of the reader makes
+        as many passes over a smaller text as that takes, but no more than `MAX_PASSES`. 0 for one
+        pass. Recommended values: see `charlm init`.
     RAISES (ValueError): If a setting is out of range.
     """
 
@@ -95,12 +116,14 @@ class TextCorpus:
         shuffle: bool = False,
         seed: int = 0,
         buffer_size: int = 10_000,
+        min_words: int = 0,
     ) -> None:
         for name, value, lowest in (
             ("min_length", min_length, 0),
             ("max_length", max_length, 0),
             ("limit", limit, 0),
             ("buffer_size", buffer_size, 1),
+            ("min_words", min_words, 0),
         ):
             if value < lowest:
                 raise ValueError(Errors.E111.format(name=name, lowest=lowest, value=value))
@@ -111,17 +134,23 @@ class TextCorpus:
         self.shuffle = shuffle
         self.seed = seed
         self.buffer_size = buffer_size
+        self.min_words = min_words
         self.n_passes = 0
         self.counts = Counts()
+        self._sizes: dict[str, Size] = {}  # by language
 
     def __call__(self, nlp: Language) -> Iterator[Doc]:
-        """Read the texts once.
+        """Read the texts once, or as often as `min_words` demands.
 
         nlp (Language): The pipeline whose tokenizer is used.
         YIELDS (Doc): The Docs. The chunks of a text follow each other.
         RAISES (ValueError): If a file cannot be read, or all texts are skipped.
         RAISES (FileNotFoundError): If the path does not exist.
         """
+        for _ in range(self.count_passes(nlp.lang)):
+            yield from self._read_pass(nlp)
+
+    def _read_pass(self, nlp: Language) -> Iterator[Doc]:
         self.counts = counts = Counts()
         texts = self.read(nlp.vocab, self.n_passes, counts)
         self.n_passes += 1
@@ -143,10 +172,58 @@ class TextCorpus:
         if self.path is None:
             raise ValueError(Errors.E101)
         rng = random.Random(f"{self.seed}, {n_pass}")
-        texts = _read_files(list_files(self.path), vocab, counts)
-        if self.limit:
-            texts = islice(texts, self.limit)
+        texts = self._read_in_order(self.path, vocab, counts)
         return shuffle_texts(texts, self.buffer_size, rng) if self.shuffle else texts
+
+    def _read_in_order(self, path: Path, vocab: Vocab, counts: Counts) -> Iterator[Text]:
+        texts = _read_files(list_files(path), vocab, counts)
+        return islice(texts, self.limit) if self.limit else texts
+
+    def measure(self, lang: str) -> Size:
+        """Count the characters and estimate the words of one pass, which reads all texts.
+
+        The result depends on nothing but the texts and the settings.
+
+        lang (str): Code of the language, whose default tokenizer splits a sample of the texts.
+        RETURNS (Size): The size of one pass.
+        RAISES (ValueError): If a file cannot be read, or there is no text.
+        RAISES (FileNotFoundError): If the path does not exist.
+        """
+        if lang not in self._sizes:
+            self._sizes[lang] = self._measure(spacy.blank(lang))
+        return self._sizes[lang]
+
+    def _measure(self, nlp: Language) -> Size:
+        if self.path is None:
+            raise ValueError(Errors.E101)
+        counts, rng = Counts(), random.Random(0)
+        sample: list[Text] = []
+        characters = 0
+        for number, text in enumerate(self._read_in_order(self.path, nlp.vocab, counts)):
+            characters += len(get_characters(text))
+            # Every text has the same chance to be in the sample at the end.
+            place = number if number < SAMPLE else rng.randrange(number + 1)
+            if place < SAMPLE:
+                sample[place : place + 1] = [text]
+        if not sample:
+            raise ValueError(Errors.E105.format(path=self.path, counts=counts))
+        n_characters = n_words = 0
+        for text in sample:
+            text = text[:SAMPLE_LENGTH] if isinstance(text, str) else text
+            length = len(nlp.make_doc(text)) if isinstance(text, str) else _count_tokens(text)
+            n_characters += len(get_characters(text))
+            n_words += length if length >= self.min_length else 0
+        return Size(characters, max(1, round(characters * n_words / n_characters)))
+
+    def count_passes(self, lang: str) -> int:
+        """Count the passes over the texts that one call makes: see `min_words`.
+
+        lang (str): Code of the language: see `measure`.
+        RETURNS (int): The passes. If `min_words` is 0, nothing is read.
+        """
+        if not self.min_words:
+            return 1
+        return min(MAX_PASSES, -(-self.min_words // self.measure(lang).words))
 
     def make_docs(self, nlp: TextTokenizer, texts: Iterable[Text], counts: Counts) -> Iterator[Doc]:
         """Tokenise and split texts.
@@ -205,6 +282,10 @@ def get_characters(text: Text) -> str:
     if isinstance(text, str):
         return text
     return text.text if isinstance(text, Doc) else "".join(text.words)
+
+
+def _count_tokens(text: Words | Doc) -> int:
+    return len(text) if isinstance(text, Doc) else len(text.words)
 
 
 def _read_files(paths: list[Path], vocab: Vocab, counts: Counts) -> Iterator[Text]:

@@ -110,6 +110,10 @@ def describe_origin(
     RETURNS (Dict[str, Any]): JSON-like, without absolute paths.
     """
     pretraining = {k: v for k, v in config["pretraining"].items() if k != "max_epochs"}
+    learn_rate = pretraining["optimizer"].get("learn_rate")
+    if isinstance(learn_rate, dict):  # a schedule may know max_epochs
+        learn_rate = {k: v for k, v in learn_rate.items() if k != "epochs"}
+        pretraining["optimizer"] = {**pretraining["optimizer"], "learn_rate": learn_rate}
     charlm = config.get("charlm") or {}
     corpus = pretraining["corpus"].rpartition(".")[2]
     settings = {

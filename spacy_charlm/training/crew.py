@@ -182,6 +182,8 @@ class Crew:
         self.seed = self._first("get", "seed")
         self.component = self._first("get", "component")
         self.max_epochs = self._first("get", "max_epochs")
+        self.n_updates = self._first("get", "n_updates")
+        self.eval_frequency = self._first("get", "eval_frequency")
         self.target = self._first("get", "target")
         self._n_apart = 0  # updates since the weights were averaged
 

@@ -15,6 +15,7 @@ from thinc.api import Config, use_ops
 from thinc.config import ConfigValidationError
 
 from ..errors import Errors
+from .schedule import AUTO, SCHEDULE
 from .settings import Settings
 
 Block = dict[str, Any]
@@ -40,6 +41,8 @@ PATHS: dict[str, tuple[str, str]] = {
     "vectors": ("VECTORS", "static vectors that the embed layer reads as well; null for none."),
 }
 PATH_DEFAULTS = {"transformer": "distilbert-base-uncased"}
+# Words that a pretraining reads at least: see docs/results.md, "How often to read a small text".
+MIN_WORDS = 3_000_000
 # The order that spaCy saves in, so that a comparison with the user's own config is short.
 SECTIONS = (
     "paths",
@@ -535,13 +538,17 @@ def _add_pretraining(blocks: Block, options: ConfigOptions, component: str, laye
     """Add what `spacy pretrain` and `charlm pretrain` read."""
     corpora = blocks.setdefault("corpora", {})
     texts = read_corpus("raw_text", shuffle=True, seed="${system.seed}")
-    corpora["pretrain"] = _complete(texts)
+    corpora["pretrain"] = _complete({**texts, "min_words": MIN_WORDS})
     corpora["pretrain_dev"] = _complete(read_corpus("dev_text", limit=1000))
     schedule = {
-        "@schedules": "warmup_linear.v1",
-        "warmup_steps": 250,
-        "total_steps": 3800,
+        "@schedules": SCHEDULE,
         "initial_rate": 0.002,
+        "total_steps": AUTO,
+        "warmup_steps": AUTO,
+        "corpus": "${corpora.pretrain}",
+        "batch_words": "${pretraining.batcher.size}",
+        "epochs": "${pretraining.max_epochs}",
+        "lang": "${nlp.lang}",
     }
     pretraining = {
         "max_epochs": 1,

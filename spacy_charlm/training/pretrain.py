@@ -26,6 +26,7 @@ from .checkpoint import (
 )
 from .progress import ProgressBar, above_bar, clock
 from .run_log import RunLog
+from .schedule import check_schedule, read_schedule
 from .worker import Result, Trainer, WorkerLost
 
 BEST, LAST, LOG, CHECKPOINTS = "model-best.bin", "model-last.bin", "log.jsonl", "checkpoints"
@@ -114,26 +115,44 @@ def dry_run(trainer: Trainer) -> list[tuple[str, str]]:
             measured += time.monotonic() - start
             words += result.words
     lines = [("words/s", f"{words / measured:,.0f}")]
+    learn_rate = trainer.nlp.config.interpolate()["pretraining"]["optimizer"].get("learn_rate")
+    updates = max_steps = trainer.settings.max_steps
     if scan is not None:
         rounds = max(1.0, scan.characters / (trainer.settings.block_size * trainer.n_shards))
         total = rounds * trainer.round_words
-        steps = rounds * n_steps * trainer.max_epochs
+        all_updates = rounds * n_steps * trainer.max_epochs
+        updates = trainer.n_updates or min(round(all_updates), max_steps or round(all_updates))
+        seconds = total * trainer.max_epochs * measured / words * min(1, updates / all_updates)
         lines = [
             ("texts", f"{scan.texts:,}"),
             ("blank", f"{scan.blank:,}"),
             ("characters", f"{scan.characters:,}"),
             ("words in a pass, about", f"{total:,.0f}"),
             ("passes", f"{trainer.max_epochs:,}"),
-            ("updates, about", f"{steps:,.0f}"),
+            ("updates, about", f"{updates:,}"),
+            *_describe_schedule(learn_rate, updates),
+            ("updates between evaluations", f"{trainer.eval_frequency:,}"),
             ("time to read the texts", clock(scanned)),
-            ("time to train, about", clock(total * trainer.max_epochs * measured / words)),
+            ("time to train, about", clock(seconds)),
             *lines,
         ]
+    if updates and (warning := check_schedule(learn_rate, updates)):
+        msg.warn(warning)
     scores = trainer.evaluate()
     if "dev_masked" in scores:
         lines.append(("masked words in the development texts", f"{scores['dev_masked']:,}"))
     lines.append(("memory, MB", f"{resident_megabytes():,.0f}"))
     return lines
+
+
+def _describe_schedule(learn_rate: Any, updates: int) -> list[tuple[str, str]]:
+    warmup, total = read_schedule(learn_rate, updates) or (None, None)
+    if warmup is None:
+        return []
+    return [
+        ("updates of the warm-up", f"{warmup:,}"),
+        ("updates until the learning rate is zero", f"{total:,}"),
+    ]
 
 
 class Pretraining:
@@ -222,7 +241,7 @@ class Pretraining:
                     self._sum += result
                     mean = result.loss / result.weight if result.weight else 0.0
                     bar.update(self._share_done(n_steps), progress.words, f"loss {mean:.4f}")
-                    if progress.step % self.settings.eval_frequency == 0:
+                    if progress.step % self.trainer.eval_frequency == 0:
                         self._save(log)
                         last = time.monotonic()
                 progress.round += 1

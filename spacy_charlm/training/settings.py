@@ -1,6 +1,6 @@
 """The section [charlm] of a config: settings of `charlm pretrain` beyond those of [pretraining]."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 from spacy.util import registry
@@ -17,8 +17,9 @@ class Settings(BaseModel):
     dev_corpus: StrictStr | None = Field(
         None, title="Dotted name of the reader of the development texts"
     )
-    eval_frequency: StrictInt = Field(
-        500, title="Updates between evaluations and checkpoints", ge=1
+    eval_frequency: Annotated[StrictInt, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        title="Updates between evaluations and checkpoints; auto: a twentieth of all, 25 to 1,000",
     )
     patience: StrictInt = Field(
         0, title="Updates without a better score after which to stop; 0: never", ge=0

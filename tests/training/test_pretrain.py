@@ -942,7 +942,7 @@ def test_pretrain_without_the_section_charlm(tiny):
     config = tiny.config()
     del config["charlm"]
     worker = Worker(config)
-    assert worker.settings.eval_frequency == 500 and worker.evaluate() == {}
+    assert worker.eval_frequency == 25 and worker.evaluate() == {}
 
 
 @pytest.mark.parametrize("dev", ["no corpus", "no path", "too small"])
