@@ -1,16 +1,20 @@
 """Known problems of a machine and of a config. A small function checks each of them."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from packaging.version import Version
 from spacy.schemas import ConfigSchemaPretrain, ConfigSchemaTraining
+from spacy.util import dot_to_object, registry
 from thinc.api import Config
 
 from ..errors import Errors
 from ..machine import Machine, examine_machine
 from ..training.init_config import find_non_listeners
+from ..training.schedule import check_schedule, plan_updates
+from ..training.settings import read_settings
 
 # The oldest CuPy that works with NumPy 2, and the oldest driver that works with CUDA 13.
 CUPY_FOR_NUMPY_2 = Version("13.2")
@@ -142,7 +146,7 @@ def check_init_tok2vec(machine: Machine, config: Config) -> Iterator[Finding]:
         yield Finding(Errors.E506.format(path=path))
 
 
-def check_schedule(machine: Machine, config: Config) -> Iterator[Finding]:
+def check_stepping(machine: Machine, config: Config) -> Iterator[Finding]:
     """Find a learning rate that never changes although it has a schedule."""
     optimizer = config.get("pretraining", {}).get("optimizer") or {}
     rate = optimizer.get("learn_rate")
@@ -150,6 +154,29 @@ def check_schedule(machine: Machine, config: Config) -> Iterator[Finding]:
     found = optimizer.get("@optimizers")
     if found in UNSTEPPED and schedule and schedule != "constant.v1":
         yield Finding(Errors.E648.format(found=found, schedule=schedule))
+
+
+def check_run_length(machine: Machine, config: Config) -> Iterator[Finding]:
+    """Find a warm-up or a schedule that does not fit the length of the pretraining."""
+    pretraining = config.get("pretraining") or {}
+    learn_rate = (pretraining.get("optimizer") or {}).get("learn_rate")
+    block = learn_rate if isinstance(learn_rate, dict) else {}
+    if not any(isinstance(block.get(name), int) for name in ("total_steps", "warmup_steps")):
+        return  # nothing to compare: the text need not be read
+    # Without a text that can be read, the length is known only if max_steps sets it.
+    updates = (config.get("charlm") or {}).get("max_steps")
+    with suppress(ValueError, OSError, KeyError):
+        corpus = dot_to_object(config, pretraining["corpus"])
+        updates = plan_updates(
+            registry.resolve({"corpus": corpus})["corpus"],
+            pretraining["batcher"],
+            read_settings(config),
+            lang=config["nlp"]["lang"],
+            epochs=pretraining["max_epochs"],
+        )
+    message = check_schedule(block, updates) if updates else None
+    if message:
+        yield Finding(message)
 
 
 def check_reader(machine: Machine, config: Config) -> Iterator[Finding]:
@@ -200,7 +227,8 @@ def check_listeners(machine: Machine, config: Config) -> Iterator[Finding]:
 
 CONFIG_CHECKS: tuple[Check, ...] = (
     check_init_tok2vec,
-    check_schedule,
+    check_stepping,
+    check_run_length,
     check_reader,
     check_unknown_settings,
     check_names,

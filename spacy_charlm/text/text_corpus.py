@@ -147,7 +147,7 @@ class TextCorpus:
         RAISES (ValueError): If a file cannot be read, or all texts are skipped.
         RAISES (FileNotFoundError): If the path does not exist.
         """
-        for _ in range(self.count_passes(nlp.lang)):
+        for _ in range(self.count_passes(nlp.lang or "xx")):
             yield from self._read_pass(nlp)
 
     def _read_pass(self, nlp: Language) -> Iterator[Doc]:

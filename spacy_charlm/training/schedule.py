@@ -1,6 +1,6 @@
 """How long a pretraining run is, and the learning rate that follows from it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 from thinc.api import warmup_linear
@@ -15,6 +15,8 @@ SCHEDULE = "spacy-charlm.warmup_linear.v1"
 SCHEDULES = (SCHEDULE, "warmup_linear.v1")
 MAX_WARMUP = 250  # updates; as a share of the run, the divisor below
 WARMUP_DIVISOR = 10
+# Batchers whose size is a number of words.
+WORD_BATCHERS = ("spacy.batch_by_words.v1", "spacy.batch_by_padded.v1")
 # About 20 evaluations per run, but not after a few updates only, nor after hours.
 N_EVALUATIONS = 20
 MIN_EVAL, MAX_EVAL, DEFAULT_EVAL = 25, 1_000, 500
@@ -97,21 +99,62 @@ def choose_eval_frequency(settings: Settings, total: int | None) -> int:
     return min(MAX_EVAL, max(MIN_EVAL, total // N_EVALUATIONS))
 
 
-def count_updates(size: Size, *, batch_words: int, n_shards: int, block_size: int) -> int:
-    """Estimate the updates that `charlm pretrain` makes in a pass: see `rounds`.
+class UnknownLength(ValueError):
+    """The updates of a run cannot be estimated from its corpus or its batcher."""
 
-    size (Size): Size of the corpus.
-    batch_words (int): Words of a batch.
-    n_shards (int): Batches of an update.
-    block_size (int): Characters of a block.
-    RETURNS (int): The updates.
+
+def count_passes(corpus: Any, lang: str) -> int:
+    """Count the passes over the texts that one call of a reader makes.
+
+    corpus (Callable): A reader of [corpora].
+    lang (str): Code of the language.
+    RETURNS (int): The passes of a `TextCorpus`; 1 for other readers.
     """
+    return corpus.count_passes(lang) if isinstance(corpus, TextCorpus) else 1
+
+
+def plan_updates(
+    corpus: Any,
+    batcher: Mapping[str, Any],
+    settings: Settings,
+    *,
+    lang: str,
+    epochs: int,
+    n_shards: int = 1,
+) -> int:
+    """Estimate the updates of `charlm pretrain`, for which the corpus is read once.
+
+    corpus (Callable): A reader of [corpora].
+    batcher (Mapping[str, Any]): The block of the batcher.
+    settings (Settings): The section [charlm].
+    lang (str): Code of the language.
+    epochs (int): Calls of the reader.
+    n_shards (int): Batches of an update.
+    RETURNS (int): The updates, about; the same ones whenever the texts and settings are the same.
+    RAISES (UnknownLength): If the reader is no `TextCorpus`, or the batcher does not count words.
+    """
+    if not isinstance(corpus, TextCorpus):
+        raise UnknownLength(Errors.E575.format(found=type(corpus).__name__))
+    if batcher.get("@batchers") not in WORD_BATCHERS:
+        found, expected = batcher.get("@batchers"), " or ".join(WORD_BATCHERS)
+        raise UnknownLength(Errors.E577.format(expected=expected, found=found))
+    size = corpus.measure(lang)
+    n_passes = epochs * corpus.count_passes(lang)
+    updates = n_passes * _count_steps(size, batcher["size"], n_shards, settings.block_size)
+    return min(updates, settings.max_steps or updates)
+
+
+def _count_steps(size: Size, batch_words: int, n_shards: int, block_size: int) -> int:
+    """Count the steps of a pass: see `rounds`."""
     blocks = size.characters / block_size
+    words = size.words / blocks
     # A round is as long as its longest block. The last one may have a part of a block only.
     rounds, rest = divmod(blocks, n_shards)
-    words = size.words / blocks
-    last = -(-min(rest, 1.0) * words // batch_words)
-    return int(rounds * -(-words // batch_words) + last)
+    return int(rounds * _divide(words, batch_words) + _divide(min(rest, 1.0) * words, batch_words))
+
+
+def _divide(words: float, batch_words: int) -> int:
+    return int(-(-words // batch_words))
 
 
 def needs_updates(learn_rate: Any) -> bool:

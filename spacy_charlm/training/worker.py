@@ -37,11 +37,15 @@ from .dev_scores import score_dev
 from .load_weights import load_into
 from .optimizer import finish_update
 from .rounds import Batch, Rounds, Scan, scan_corpus
-from .schedule import AUTO, choose_eval_frequency, count_updates, needs_updates
+from .schedule import (
+    AUTO,
+    UnknownLength,
+    choose_eval_frequency,
+    count_passes,
+    needs_updates,
+    plan_updates,
+)
 from .settings import Settings, read_settings
-
-# Batchers whose size is a number of words.
-WORD_BATCHERS = ("spacy.batch_by_words.v1", "spacy.batch_by_padded.v1")
 
 
 @dataclass(frozen=True)
@@ -171,21 +175,30 @@ class Worker:
             tok2vec.attrs.pop(CARD_ATTR, None)  # describes another run
         self.settings = read_settings(self.config)
         each, self.n_shards = count_shards(self.settings, n_workers)
-        passes = 1
-        if isinstance(self.corpus, TextCorpus):
-            passes = self.corpus.count_passes(self.nlp.lang)
-        self.max_epochs: int = resolved["max_epochs"] * passes
-        learn_rate = self.config["pretraining"]["optimizer"].get("learn_rate")
-        is_auto = needs_updates(learn_rate)
-        self.n_updates: int | None = None
-        if is_auto or self.settings.eval_frequency == AUTO:
-            self.n_updates = self._count_updates(is_auto)
-        self.eval_frequency = choose_eval_frequency(self.settings, self.n_updates)
+        lang, epochs = self.nlp.lang or "xx", resolved["max_epochs"]
+        self.max_epochs: int = epochs * count_passes(self.corpus, lang)
         self.optimizer = resolved["optimizer"]
+        self.n_updates: int | None = None
+        optimizer = self.config["pretraining"]["optimizer"]
+        learn_rate = optimizer.get("learn_rate")
+        is_auto = needs_updates(learn_rate)
+        if is_auto or self.settings.eval_frequency == AUTO:
+            try:
+                self.n_updates = plan_updates(
+                    self.corpus,
+                    self.config["pretraining"]["batcher"],
+                    self.settings,
+                    lang=lang,
+                    epochs=epochs,
+                    n_shards=self.n_shards,
+                )
+            except UnknownLength:
+                if is_auto:
+                    raise
+        self.eval_frequency = choose_eval_frequency(self.settings, self.n_updates)
         if is_auto:
             learn_rate["total_steps"] = self.n_updates
-            block = {"optimizer": self.config["pretraining"]["optimizer"]}
-            self.optimizer = registry.resolve(block)["optimizer"]
+            self.optimizer = registry.resolve({"optimizer": optimizer})["optimizer"]
         self._rounds = Rounds(
             self.nlp,
             self.corpus,
@@ -340,26 +353,6 @@ class Worker:
         if isinstance(corpus, TextCorpus) and corpus.path is None:
             return []
         return [list(batch) for batch in self.batcher(read_docs(self.nlp, corpus))]
-
-    def _count_updates(self, is_needed: bool) -> int | None:
-        """Estimate the updates of the run; None if that cannot be done and is not needed."""
-        batcher, corpus = self.config["pretraining"]["batcher"], self.corpus
-        if batcher.get("@batchers") not in WORD_BATCHERS:
-            if is_needed:
-                found, expected = batcher.get("@batchers"), " or ".join(WORD_BATCHERS)
-                raise ValueError(Errors.E577.format(expected=expected, found=found))
-            return None
-        if not isinstance(corpus, TextCorpus):
-            if is_needed:
-                raise ValueError(Errors.E575.format(found=type(corpus).__name__))
-            return None
-        updates = self.max_epochs * count_updates(
-            corpus.measure(self.nlp.lang),
-            batch_words=batcher["size"],
-            n_shards=self.n_shards,
-            block_size=self.settings.block_size,
-        )
-        return min(updates, self.settings.max_steps or updates)
 
     def _make_prefetch(self, n_process: int) -> Prefetch | None:
         corpus = self.corpus

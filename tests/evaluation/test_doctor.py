@@ -79,6 +79,8 @@ SCHEDULE = {"@schedules": "warmup_linear.v1", "warmup_steps": 2}
 JSONL = {"@readers": "spacy.JsonlCorpus.v1", "path": None, "max_length": 500, "limit": 9}
 SHARED = {"factory": "tok2vec", "model": {"@architectures": "spacy.Tok2Vec.v2"}}
 TAGGER = {"factory": "tagger", "model": {"tok2vec": {"@architectures": "spacy.HashEmbedCNN.v2"}}}
+RATE = {"@schedules": "warmup_linear.v1", "warmup_steps": 250, "total_steps": 3800}
+LONG = {"pretraining": {"optimizer": {"@optimizers": "spacy-charlm.Adam.v1", "learn_rate": RATE}}}
 TRAPS = [
     ({"initialize": {"init_tok2vec": "x.bin"}, "pretraining": {}}, "E506", "x.bin"),
     (
@@ -86,6 +88,8 @@ TRAPS = [
         "E648",
         "warmup_linear.v1",
     ),
+    ({**LONG, "charlm": {"max_steps": 100}}, "W660", "warm-up of 250 updates"),
+    ({**LONG, "charlm": {"max_steps": 1000}}, "W661", "zero after 3,800 updates"),
     ({"corpora": {"pretrain": JSONL}}, "W650", "500 words or more and ignores its limit (9)"),
     ({"pretraining": {"patience": 3, "dropout": 0.1}}, "W651", "found patience."),
     ({"training": {"max_step": 3}}, "W651", "[training], but found max_step."),
@@ -161,6 +165,32 @@ def test_doctor_has_a_trap_for_each_check_of_a_config():
     ],
 )
 def test_doctor_finds_nothing_in_good_configs(config):
+    assert find(config) == []
+
+
+@pytest.mark.parametrize(
+    "settings, code",
+    [
+        ({}, None),
+        ({"warmup_steps": 250}, "W660"),
+        ({"total_steps": 200, "warmup_steps": 20}, "W661"),
+        ({"total_steps": 100, "warmup_steps": 20}, None),
+    ],
+)
+def test_doctor_reads_the_text_to_learn_the_length_of_a_run(settings, code, tmp_path):
+    """100 updates: 60 passes are too many for min_words, the 50 of it have 2 batches each."""
+    path = tmp_path / "raw.txt"
+    path.write_text("one two three four\n" * 15, encoding="utf8")
+    learn_rate = "pretraining.optimizer.learn_rate"
+    overrides = {
+        "paths.raw_text": str(path),
+        "corpora.pretrain.min_words": 3600,
+        "pretraining.batcher.size": 50,
+        **{f"{learn_rate}.{name}": value for name, value in settings.items()},
+    }
+    config = load_config(CONFIGS[0].parent / "cosine.cfg", overrides=overrides, interpolate=True)
+    assert [finding.text[8:12] for finding in find(config)] == [code] * (code is not None)
+    path.unlink()
     assert find(config) == []
 
 

@@ -6,7 +6,7 @@ import spacy
 from spacy.tokens import Doc, DocBin
 from spacy.util import registry
 
-from spacy_charlm.text.text_corpus import TextCorpus
+from spacy_charlm.text.text_corpus import MAX_PASSES, Size, TextCorpus
 
 NLP = spacy.blank("en")
 
@@ -135,6 +135,37 @@ def test_text_corpus_reads_nothing_before_the_first_pass(tmp_path):
     assert texts_of(corpus) == ["text"]
 
 
+def test_text_corpus_reads_a_small_text_several_times(path):
+    """Each pass in an order of its own; the words of a sample tell how many there are."""
+    corpus = TextCorpus(path, min_words=61, shuffle=True)
+    texts = texts_of(corpus)
+    passes = [texts[i : i + 10] for i in range(0, 30, 10)]
+    assert corpus.count_passes("en") == 3 == corpus.n_passes and len(texts) == 30
+    assert len({tuple(found) for found in passes}) == 3
+    assert len({tuple(sorted(found)) for found in passes}) == 1
+    assert TextCorpus(path, min_words=60).count_passes("en") == 2
+    assert TextCorpus(path, min_words=10**6).count_passes("en") == MAX_PASSES
+
+
+@pytest.mark.parametrize(
+    "settings, words", [({}, 30), ({"limit": 4}, 12), ({"min_length": 3, "shuffle": True}, 30)]
+)
+def test_text_corpus_measures_a_pass(path, settings, words):
+    size = TextCorpus(path, **settings).measure("en")
+    assert size.words == words and size.characters == words // 3 * len("text number 0")
+
+
+def test_text_corpus_measures_formats_and_long_texts(tmp_path):
+    docs = [Doc(NLP.vocab, ["a", "b", "c"], [False] * 3)]
+    DocBin(docs=docs).to_disk(tmp_path / "a.spacy")
+    (tmp_path / "b.jsonl").write_text('{"tokens": ["New York", "!"]}')
+    assert TextCorpus(tmp_path).measure("en") == Size(characters=12, words=5)
+    (tmp_path / "c.txt").write_text("word " * 20_000 + "\n" + "x y z\n" * 3_000)
+    size = TextCorpus(tmp_path / "c.txt").measure("en")
+    assert size.characters == 115_000
+    assert size == TextCorpus(tmp_path / "c.txt", shuffle=True).measure("en")
+
+
 def test_text_corpus_errors(tmp_path):
     with pytest.raises(ValueError, match=r"charlm E101.*--paths\.raw_text"):
         list(TextCorpus(None)(NLP))
@@ -158,7 +189,8 @@ def test_text_corpus_nothing_long_enough_is_an_error(path):
 
 
 @pytest.mark.parametrize(
-    "name, value", [("min_length", -1), ("max_length", -1), ("limit", -5), ("buffer_size", 0)]
+    "name, value",
+    [("min_length", -1), ("max_length", -1), ("limit", -5), ("buffer_size", 0), ("min_words", -1)],
 )
 def test_text_corpus_setting_out_of_range_is_an_error(path, name, value):
     with pytest.raises(ValueError, match=f"charlm E111.*{name}.*found {value}"):
@@ -178,6 +210,7 @@ def test_text_corpus_resolves_from_config(path):
         "shuffle": False,
         "seed": 0,
         "buffer_size": 10_000,
+        "min_words": 0,
     }
     # spacy train resolves the block with paths.raw_text = null.
     assert registry.resolve({"corpus": {**block, "path": None}})["corpus"] is not None

@@ -18,6 +18,8 @@ def test_settings_have_defaults():
         ({"max_steps": -1}, "max_steps"),
         ({"keep_last": 0}, "keep_last"),
         ({"eval_frequency": 1.5}, "eval_frequency"),
+        ({"eval_frequency": 0}, "eval_frequency"),
+        ({"eval_frequency": "often"}, "eval_frequency"),
     ],
 )
 def test_settings_name_a_wrong_key(section, message):
