@@ -111,8 +111,10 @@ def describe_origin(
     """
     pretraining = {k: v for k, v in config["pretraining"].items() if k != "max_epochs"}
     learn_rate = pretraining["optimizer"].get("learn_rate")
-    if isinstance(learn_rate, dict):  # a schedule may know max_epochs
-        learn_rate = {k: v for k, v in learn_rate.items() if k != "epochs"}
+    if isinstance(
+        learn_rate, dict
+    ):  # our schedule knows the reader, which is below, and max_epochs
+        learn_rate = {k: v for k, v in learn_rate.items() if k not in ("corpus", "epochs")}
         pretraining["optimizer"] = {**pretraining["optimizer"], "learn_rate": learn_rate}
     charlm = config.get("charlm") or {}
     corpus = pretraining["corpus"].rpartition(".")[2]

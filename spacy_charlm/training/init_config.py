@@ -41,7 +41,7 @@ PATHS: dict[str, tuple[str, str]] = {
     "vectors": ("VECTORS", "static vectors that the embed layer reads as well; null for none."),
 }
 PATH_DEFAULTS = {"transformer": "distilbert-base-uncased"}
-# Words that a pretraining reads at least: see docs/results.md, "How often to read a small text".
+# Words that a pretraining reads at least: see docs/results.md, "Small texts".
 MIN_WORDS = 3_000_000
 # The order that spaCy saves in, so that a comparison with the user's own config is short.
 SECTIONS = (
