@@ -69,10 +69,20 @@ class Size:
 
     characters (int): Number of characters, counted.
     words (int): Number of tokens, estimated from a sample of the texts.
+    doc_words (float): Length of the Doc of an average token, estimated from the same sample.
     """
 
     characters: int
     words: int
+    doc_words: float = 0.0
+
+    def fill_batch(self, limit: int) -> float:
+        """Estimate how many tokens `spacy.batch_by_words.v1` puts into a batch.
+
+        limit (int): The size of the batcher.
+        RETURNS (float): The tokens: on average, half of the next Doc would still fit.
+        """
+        return max(limit - self.doc_words / 2, limit / 2)
 
 
 class TextCorpus:
@@ -208,12 +218,18 @@ class TextCorpus:
         if not sample:
             raise ValueError(Errors.E105.format(path=self.path, counts=counts))
         n_characters = n_words = 0
+        total = squares = 0.0  # of the whole texts in the sample
         for text in sample:
-            text = text[:SAMPLE_LENGTH] if isinstance(text, str) else text
-            length = len(nlp.make_doc(text)) if isinstance(text, str) else _count_tokens(text)
-            n_characters += len(get_characters(text))
-            n_words += length if length >= self.min_length else 0
-        return Size(characters, max(1, round(characters * n_words / n_characters)))
+            cut = text[:SAMPLE_LENGTH] if isinstance(text, str) else text
+            length = len(nlp.make_doc(cut)) if isinstance(cut, str) else _count_tokens(cut)
+            length = length if length >= self.min_length else 0
+            n_characters += len(get_characters(cut))
+            n_words += length
+            whole = length * len(get_characters(text)) / len(get_characters(cut))
+            total += whole
+            squares += whole * min(whole, self.max_length or whole)
+        words = max(1, round(characters * n_words / n_characters))
+        return Size(characters, words, squares / max(total, 1.0))
 
     def count_passes(self, lang: str) -> int:
         """Count the passes over the texts that one call makes: see `min_words`.

@@ -1,6 +1,7 @@
 """How long a pretraining run is, and the learning rate that follows from it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import ceil
 from typing import Any, Literal, TypeAlias
 
 from thinc.api import warmup_linear
@@ -66,8 +67,9 @@ def create_warmup_linear_v1(
         yield initial_rate if warmup_steps == 0 else 0.0
         total = total_steps
         if total == AUTO:
-            words = corpus.measure(lang).words * corpus.count_passes(lang) * epochs
-            total = -(-words // batch_words)
+            size = corpus.measure(lang)
+            words = size.words * corpus.count_passes(lang) * epochs
+            total = ceil(words / size.fill_batch(batch_words))
         warmup = choose_warmup(total) if warmup_steps == AUTO else warmup_steps
         rates = iter(warmup_linear(initial_rate, warmup, total))
         next(rates)
@@ -147,14 +149,10 @@ def plan_updates(
 def _count_steps(size: Size, batch_words: int, n_shards: int, block_size: int) -> int:
     """Count the steps of a pass: see `rounds`."""
     blocks = size.characters / block_size
-    words = size.words / blocks
+    batches = size.words / size.fill_batch(batch_words) / blocks
     # A round is as long as its longest block. The last one may have a part of a block only.
     rounds, rest = divmod(blocks, n_shards)
-    return int(rounds * _divide(words, batch_words) + _divide(min(rest, 1.0) * words, batch_words))
-
-
-def _divide(words: float, batch_words: int) -> int:
-    return int(-(-words // batch_words))
+    return int(rounds) * ceil(batches) + ceil(min(rest, 1.0) * batches)
 
 
 def needs_updates(learn_rate: Any) -> bool:

@@ -1,9 +1,11 @@
 import gzip
 import json
+import random
 
 import pytest
 import spacy
 from spacy.tokens import Doc, DocBin
+from spacy.training.batchers import configure_minibatch_by_words
 from spacy.util import registry
 
 from spacy_charlm.text.text_corpus import MAX_PASSES, Size, TextCorpus
@@ -152,18 +154,30 @@ def test_text_corpus_reads_a_small_text_several_times(path):
 )
 def test_text_corpus_measures_a_pass(path, settings, words):
     size = TextCorpus(path, **settings).measure("en")
-    assert size.words == words and size.characters == words // 3 * len("text number 0")
+    assert size == Size(words // 3 * len("text number 0"), words, doc_words=3.0)
 
 
 def test_text_corpus_measures_formats_and_long_texts(tmp_path):
     docs = [Doc(NLP.vocab, ["a", "b", "c"], [False] * 3)]
     DocBin(docs=docs).to_disk(tmp_path / "a.spacy")
     (tmp_path / "b.jsonl").write_text('{"tokens": ["New York", "!"]}')
-    assert TextCorpus(tmp_path).measure("en") == Size(characters=12, words=5)
+    assert TextCorpus(tmp_path).measure("en") == Size(characters=12, words=5, doc_words=13 / 5)
     (tmp_path / "c.txt").write_text("word " * 20_000 + "\n" + "x y z\n" * 3_000)
     size = TextCorpus(tmp_path / "c.txt").measure("en")
     assert size.characters == 115_000
     assert size == TextCorpus(tmp_path / "c.txt", shuffle=True).measure("en")
+
+
+@pytest.mark.parametrize("longest", [5, 80, 200])
+def test_text_corpus_estimates_what_a_batch_holds(longest, tmp_path):
+    rng = random.Random(0)
+    path = tmp_path / "text.txt"
+    path.write_text("".join("word " * rng.randint(1, longest) + "\n" for _ in range(1_000)))
+    corpus = TextCorpus(path)
+    batcher = configure_minibatch_by_words(size=300, tolerance=0.2, discard_oversize=False)
+    n_batches = len(list(batcher(corpus(NLP))))
+    size = corpus.measure("en")
+    assert size.words / size.fill_batch(300) == pytest.approx(n_batches, rel=0.05)
 
 
 def test_text_corpus_errors(tmp_path):

@@ -152,7 +152,7 @@ def test_schedule_plans_what_charlm_pretrain_does(tiny, capsys):
     worker.close()
     planned = worker.n_updates
     assert lines["passes"] == "3" and lines["updates, about"] == f"{planned}"
-    assert lines["updates of the warm-up"] == "1"
+    assert lines["updates of the warm-up"] == f"{planned // 10}"
     assert lines["updates until the learning rate is zero"] == f"{planned}"
     assert "W66" not in capsys.readouterr().out
     progress = tiny.run("out", AUTO).progress
