@@ -24,6 +24,7 @@ SECTIONS = {
     "spacy_readers": ("Corpus readers", "`@readers`"),
     "spacy_augmenters": ("Augmenters", "`@augmenters`"),
     "thinc_optimizers": ("Optimizers", "`@optimizers`"),
+    "thinc_schedules": ("Schedules", "`@schedules`"),
     "spacy_callbacks": ("Callbacks", "`@callbacks`"),
     "spacy_factories": ("Components", "`factory`"),
 }

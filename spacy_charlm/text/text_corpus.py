@@ -110,9 +110,9 @@ class TextCorpus:
     shuffle (bool): Whether to shuffle the texts, in another order in each pass.
     seed (int): Seed of the order. Together with the number of the pass it determines the order.
     buffer_size (int): Number of texts that are held in memory and shuffled. 10,000 is recommended.
-    min_words (int): About how many tokens pretraining reads at least: one call of the reader makes
-        as many passes over a smaller text as that takes, but no more than `MAX_PASSES`. 0 for one
-        pass. Recommended values: see `charlm init`.
+    min_words (int): Tokens to read at least, about: one call of the reader makes as many passes
+        over a smaller text as that takes, at most 50. Recommended values: 0, for one pass, where
+        each text is needed once; 3,000,000 for pretraining.
     RAISES (ValueError): If a setting is out of range.
     """
 
