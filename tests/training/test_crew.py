@@ -19,10 +19,12 @@ SMALL = {
     "pretraining.dropout": 0.0,
     "pretraining.max_epochs": 50,
     "pretraining.optimizer.learn_rate.warmup_steps": 2,
+    "pretraining.optimizer.learn_rate.total_steps": 3800,
     # Small steps: sums in another order differ by rounding, which larger steps amplify.
     "pretraining.optimizer.learn_rate.initial_rate": 0.0001,
     "pretraining.objective.head.hidden_size": 24,
     "corpora.pretrain.buffer_size": 20,
+    "corpora.pretrain.min_words": 0,
     "components.tok2vec.model.embed.width": 12,
     "components.tok2vec.model.embed.filters": [6, 6],
     "components.tok2vec.model.embed.ngram_rows": 60,
@@ -106,11 +108,13 @@ def run_steps(worker, n_steps):
 )
 def test_crew_makes_the_steps_of_one_worker(name, n_workers, paths):
     """One worker and several compute the same shards of each step."""
-    config = read_config(name, paths)
+    config = read_config(name, paths, **{"charlm.eval_frequency": "auto"})
     alone = Worker(config)
     expected, expected_losses = run_steps(alone, 20)
     crew = Crew(config, n_workers=n_workers)
     assert crew.n_shards == alone.n_shards == 4
+    assert crew.n_updates == alone.n_updates == 20
+    assert crew.eval_frequency == alone.eval_frequency == 25
     found, losses = run_steps(crew, 20)
     assert 0 <= crew.communication < 1
     crew.close()
