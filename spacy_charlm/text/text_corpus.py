@@ -207,27 +207,28 @@ class TextCorpus:
         if self.path is None:
             raise ValueError(Errors.E101)
         counts, rng = Counts(), random.Random(0)
-        sample: list[Text] = []
+        sample: list[tuple[Text, int]] = []  # the start of a text, and the length of the whole
         characters = 0
         for number, text in enumerate(self._read_in_order(self.path, nlp.vocab, counts)):
-            characters += len(get_characters(text))
+            whole = len(get_characters(text))
+            characters += whole
             # Every text has the same chance to be in the sample at the end.
             place = number if number < SAMPLE else rng.randrange(number + 1)
             if place < SAMPLE:
-                sample[place : place + 1] = [text]
+                start = text[:SAMPLE_LENGTH] if isinstance(text, str) else text
+                sample[place : place + 1] = [(start, whole)]
         if not sample:
             raise ValueError(Errors.E105.format(path=self.path, counts=counts))
         n_characters = n_words = 0
-        total = squares = 0.0  # of the whole texts in the sample
-        for text in sample:
-            cut = text[:SAMPLE_LENGTH] if isinstance(text, str) else text
-            length = len(nlp.make_doc(cut)) if isinstance(cut, str) else _count_tokens(cut)
+        total = squares = 0.0  # of the tokens of whole texts
+        for start, whole in sample:
+            length = len(nlp.make_doc(start)) if isinstance(start, str) else _count_tokens(start)
             length = length if length >= self.min_length else 0
-            n_characters += len(get_characters(cut))
+            n_characters += len(get_characters(start))
             n_words += length
-            whole = length * len(get_characters(text)) / len(get_characters(cut))
-            total += whole
-            squares += whole * min(whole, self.max_length or whole)
+            whole_length = length * whole / len(get_characters(start))
+            total += whole_length
+            squares += whole_length * min(whole_length, self.max_length or whole_length)
         words = max(1, round(characters * n_words / n_characters))
         return Size(characters, words, squares / max(total, 1.0))
 

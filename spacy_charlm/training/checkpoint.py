@@ -111,9 +111,8 @@ def describe_origin(
     """
     pretraining = {k: v for k, v in config["pretraining"].items() if k != "max_epochs"}
     learn_rate = pretraining["optimizer"].get("learn_rate")
-    if isinstance(
-        learn_rate, dict
-    ):  # our schedule knows the reader, which is below, and max_epochs
+    if isinstance(learn_rate, dict):
+        # Our schedule repeats the reader, which is compared below, and max_epochs.
         learn_rate = {k: v for k, v in learn_rate.items() if k not in ("corpus", "epochs")}
         pretraining["optimizer"] = {**pretraining["optimizer"], "learn_rate": learn_rate}
     charlm = config.get("charlm") or {}
