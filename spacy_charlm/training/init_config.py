@@ -234,6 +234,7 @@ class Task:
     learn_rate (float): Learning rate of `spacy train`.
     learn_rate_scale (float): Factor on it for pretrained weights.
     score_weights (Dict[str, float]): Where they differ from spaCy's.
+    before_to_disk (Dict[str, Any]): Block of the callback for pipelines that are saved.
     note (str): Comment for the header of the config.
     """
 
@@ -242,6 +243,7 @@ class Task:
     learn_rate: float = 0.001
     learn_rate_scale: float = 1.0
     score_weights: Block = field(default_factory=dict)
+    before_to_disk: Block = field(default_factory=dict)
     note: str = ""
 
 
@@ -254,6 +256,7 @@ def _textcat(name: str, threshold: float, exclusive: bool) -> Block:
     return {name: {"factory": name, "threshold": threshold, "model": model}}
 
 
+CALIBRATE: Block = {"@callbacks": "spacy-charlm.calibrate.v1"}
 TAGGER = {"tagger": {"factory": "tagger", "model": _listen("spacy.Tagger.v2")}}
 PRETRAIN = "pretrain"
 LMFAO = "words"
@@ -264,12 +267,14 @@ TASKS: dict[str, Task] = {
         _textcat("textcat", 0.0, exclusive=True),
         learn_rate=0.003,
         learn_rate_scale=0.1,
+        before_to_disk=CALIBRATE,
     ),
     "textcat_multilabel": Task(
         "Trains a text classifier whose classes do not exclude each other on {embed}.",
         _textcat("textcat_multilabel", 0.5, exclusive=False),
         learn_rate=0.003,
         learn_rate_scale=0.1,
+        before_to_disk=CALIBRATE,
     ),
     "ner": Task(
         "Trains a named entity recognizer on {embed}.",
@@ -471,12 +476,18 @@ def init_config(options: ConfigOptions) -> Config:
             "optimizer": _make_adam(task.learn_rate, L2=0.01),
             "score_weights": task.score_weights,
         }
+        if task.before_to_disk:
+            blocks["training"]["before_to_disk"] = _complete(task.before_to_disk)
         blocks["initialize"]["after_init"] = _load_weights(scale=task.learn_rate_scale)
     if options.typos:
         blocks["corpora"] = {"train": {"augmenter": _make_augmenter()}}
     if options.lmao:
         _add_lmao(blocks, options, "tok2vec", "")
-        blocks["training"]["before_to_disk"] = _drop_lmao()
+        before_to_disk = blocks["training"].get("before_to_disk")
+        drop_lmao = _drop_lmao()
+        blocks["training"]["before_to_disk"] = (
+            {**before_to_disk, "then": drop_lmao} if before_to_disk else drop_lmao
+        )
     elif options.objective != NO_OBJECTIVE:
         _add_pretraining(blocks, options, "tok2vec", "")
     config = _finish(blocks, options.vectors)
