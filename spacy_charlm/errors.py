@@ -401,6 +401,14 @@ class Errors(metaclass=_WithCodes):
         '@architectures of its model to "spacy-charlm.TextCatMean.v1", or set '
         "training.before_to_disk = null."
     )
+    E572 = (
+        "Expected a pipeline that gives each text categories, but found the components {found}. "
+        "Add a textcat."
+    )
+    E573 = (
+        "Expected texts in '{path}' with the categories of the pipeline, {expected}, but found "
+        "only {found}. Give texts with the labels that the pipeline was trained on."
+    )
     W520 = (
         "A worker was lost ({reason}). All workers restart from the last checkpoint and repeat the "
         "updates after it."

@@ -310,6 +310,15 @@ def test_configs_trained_pipeline_needs_no_weights_file(data, weights, tmp_path)
     assert nlp.config["initialize"]["after_init"]["@callbacks"] == "spacy-charlm.load_weights.v1"
 
 
+def test_configs_classifiers_are_calibrated_when_saved(all_trained):
+    for path, (plain, _) in all_trained.items():
+        nlp = spacy.load(plain)
+        assert "charlm_lmao" not in nlp.pipe_names
+        if path.stem.startswith("textcat"):
+            layer = nlp.get_pipe(nlp.pipe_names[-1]).model.get_ref("probabilities")
+            assert layer.get_param("scale") != 1
+
+
 def test_configs_two_processes(all_trained, tmp_path):
     script = tmp_path / "pipe.py"
     script.write_text(PIPE_CODE, encoding="utf8")

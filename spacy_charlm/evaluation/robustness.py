@@ -76,7 +76,7 @@ def measure_robustness(
         n_runs = len(members[name]) * (1 + len(typos) * (len(rates) - 1) * seeds)
         n_done = n_words = 0
         for member in members[name]:
-            nlp = _load(member)
+            nlp = load_pipeline(member)
             examples = _read_examples(nlp, data, limit)
             words = sum(len(example.reference) for example in examples)
             clean = {**clean_scores[member], EDITED: 0.0}
@@ -156,7 +156,8 @@ def _make_typos(kind: str, misspellings: Path | None) -> Typos:
         raise ValueError(f"{err} '{MIXED}' stands for {', '.join(COMMON_KINDS)}.") from None
 
 
-def _load(name: str) -> Language:
+def load_pipeline(name: str) -> Language:
+    """Load a pipeline; raise a ValueError if there is none."""
     try:
         return spacy.load(name)
     except (OSError, ValueError, ImportError) as err:  # [E048] is an ImportError
