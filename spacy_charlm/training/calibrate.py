@@ -136,14 +136,14 @@ def _read_truths(examples: Sequence[Example], labels: Sequence[str], exclusive: 
 
 def _predict_logits(nlp: Language, name: str, examples: Sequence[Example]) -> np.ndarray:
     """Run the pipeline up to the last layer of a classifier, (n, nO)."""
-    model: Any = nlp.get_pipe(name).model
+    pipe: Any = nlp.get_pipe(name)
     before = nlp.pipe_names[: nlp.pipe_names.index(name)]
     found = []
     with nlp.select_pipes(enable=before):
         docs = nlp.pipe((example.predicted for example in examples), batch_size=BATCH)
         for batch in minibatch(docs, BATCH):
             X: Any = batch
-            for layer in model.layers[:-1]:
+            for layer in pipe.model.layers[:-1]:
                 X = layer.predict(X)
-            found.append(model.ops.to_numpy(X))
+            found.append(pipe.model.ops.to_numpy(X))
     return np.concatenate(found)
