@@ -116,7 +116,7 @@ def draw_reliability(scores: Sequence[Score]) -> "Figure":
     middles = sorted({float(score.conditions[CONFIDENCE]) for score in binned})
     ideal = [
         Score(IDEAL, "accuracy", (middle / 100,), conditions={CONFIDENCE: middle})
-        for middle in middles
+        for middle in (middles[0], middles[-1])
     ]
     figure = draw_scores([*binned, *ideal], CONFIDENCE, "confidence: the highest score, %")
     for axes in figure.axes:
