@@ -155,6 +155,8 @@ def _pretrain(path, data, output, **overrides):
             "pretraining.max_epochs": 3,
             "pretraining.batcher.size": 40,
             "pretraining.optimizer.learn_rate.warmup_steps": 2,
+            # So that the few updates change the weights.
+            "pretraining.optimizer.learn_rate.total_steps": 3800,
             **({"paths.parser": str(data / "parser")} if path.stem == "head" else {}),
             **({"paths.cache": str(data / "cache")} if path.stem == "transformer" else {}),
             **overrides,

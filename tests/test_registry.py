@@ -205,7 +205,4 @@ print(len(runs), "commands")
 
 
 def test_registry_spacy_is_in_the_supported_range():
-    requirements = importlib.metadata.requires("spacy-charlm")
-    plain = [row for row in requirements if "extra ==" not in row]
-    assert sorted(re.split(r"[<>=!~ ]", row)[0] for row in plain) == ["numpy", "spacy"]
     assert tuple(map(int, spacy.__version__.split(".")[:2])) == (3, 8)

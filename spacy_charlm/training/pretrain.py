@@ -205,6 +205,10 @@ class Pretraining:
                     # Such as a loss of nan. The weights are still those of the last good update.
                     if self._saved_step != progress.step:
                         self._save(log, evaluate=False)
+                    elif not progress.step:
+                        # Nothing was learned: the folder can be used after the correction.
+                        for file in (path, *find_checkpoints(self.output / CHECKPOINTS)):
+                            file.unlink()
                     raise
                 stopped = not finished and bool(signals)
                 if self._saved_step != progress.step:

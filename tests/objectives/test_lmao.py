@@ -476,6 +476,7 @@ def pretraining(tmp_path):
         "paths.target_vectors": str(tmp_path / "vectors.txt"),
         "pretraining.objective.head.hidden_size": 8,
         "pretraining.batcher.size": 19,
+        "corpora.pretrain.min_words": 0,
     }
     return load_config(CONFIGS / "pretrain" / "cosine.cfg", overrides=overrides)
 
