@@ -47,6 +47,7 @@ class Block:
 
 
 Size = Annotated[int, Range(1, 10**8)]
+Count = Annotated[int, Range(0, 10**12)]
 Length = Annotated[int, Range(1, 1000)]  # of a stretch of characters
 Seed = Annotated[int, Range(0, 2**32 - 100)]  # some parts add a small number to it
 Share = Annotated[float, Range(0, 1)]
@@ -119,7 +120,7 @@ def check_setting(part: str, name: str, value: Any, annotation: Any) -> None:
             )
     elif type(None) in inner:
         if value is not None:
-            check_setting(part, name, value, inner[0])
+            check_setting(part, name, value, Path if Path in inner else inner[0])
     elif origin in (list, Sequence):
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise ValueError(

@@ -58,12 +58,6 @@ class Errors(metaclass=_WithCodes):
         "Expected a file written by DocBin.to_disk at '{path}', but found damage or something else "
         "({reason}). Write it again, for example with: python -m spacy convert"
     )
-    E111 = (
-        "Expected {name} of {lowest} or more, but found {value}. Change it in the block of "
-        "spacy-charlm.TextCorpus.v1."
-    )
-
-    # E2xx: targets (targets/)
     E201 = (
         "Expected vectors in the pipeline's vocab for StaticVectors without a path, but found "
         "{found}. Set 'path' in the target's block (in our configs: `--paths.target_vectors "

@@ -130,7 +130,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _score_clean(name: str, data: Path, limit: int) -> dict[str, float]:
-    nlp = _load(name)
+    nlp = load_pipeline(name)
     scores = _score(nlp, _read_examples(nlp, data, limit))
     if not scores:
         raise ValueError(Errors.E660.format(path=data, found=f"none for {name}"))

@@ -15,6 +15,7 @@ from spacy.util import ensure_path
 from spacy.vocab import Vocab
 from wasabi import msg
 
+from ..checks import Count, Seed, Size, checked
 from ..errors import Errors
 from .read_texts import Text, Words, list_files, read_texts
 from .split_texts import TextTokenizer, split_text
@@ -64,8 +65,8 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Size:
-    """Size of one pass over a corpus.
+class CorpusSize:
+    """CorpusSize of one pass over a corpus.
 
     characters (int): Number of characters, counted.
     words (int): Number of tokens, estimated from a sample of the texts.
@@ -116,27 +117,19 @@ class TextCorpus:
     RAISES (ValueError): If a setting is out of range.
     """
 
+    @checked("spacy-charlm.TextCorpus.v1")
     def __init__(
         self,
         path: str | Path | None,
         *,
-        min_length: int = 0,
-        max_length: int = 500,
-        limit: int = 0,
+        min_length: Count = 0,
+        max_length: Count = 500,
+        limit: Count = 0,
         shuffle: bool = False,
-        seed: int = 0,
-        buffer_size: int = 10_000,
-        min_words: int = 0,
+        seed: Seed = 0,
+        buffer_size: Size = 10_000,
+        min_words: Count = 0,
     ) -> None:
-        for name, value, lowest in (
-            ("min_length", min_length, 0),
-            ("max_length", max_length, 0),
-            ("limit", limit, 0),
-            ("buffer_size", buffer_size, 1),
-            ("min_words", min_words, 0),
-        ):
-            if value < lowest:
-                raise ValueError(Errors.E111.format(name=name, lowest=lowest, value=value))
         self.path = ensure_path(path)
         self.min_length = min_length
         self.max_length = max_length
@@ -147,7 +140,7 @@ class TextCorpus:
         self.min_words = min_words
         self.n_passes = 0
         self.counts = Counts()
-        self._sizes: dict[str, Size] = {}  # by language
+        self._sizes: dict[str, CorpusSize] = {}  # by language
 
     def __call__(self, nlp: Language) -> Iterator[Doc]:
         """Read the texts once, or as often as `min_words` demands.
@@ -189,13 +182,13 @@ class TextCorpus:
         texts = _read_files(list_files(path), vocab, counts)
         return islice(texts, self.limit) if self.limit else texts
 
-    def measure(self, lang: str) -> Size:
+    def measure(self, lang: str) -> CorpusSize:
         """Count the characters and estimate the words of one pass, which reads all texts.
 
         The result depends on nothing but the texts and the settings.
 
         lang (str): Code of the language, whose default tokenizer splits a sample of the texts.
-        RETURNS (Size): The size of one pass.
+        RETURNS (CorpusSize): The size of one pass.
         RAISES (ValueError): If a file cannot be read, or there is no text.
         RAISES (FileNotFoundError): If the path does not exist.
         """
@@ -203,7 +196,7 @@ class TextCorpus:
             self._sizes[lang] = self._measure(spacy.blank(lang))
         return self._sizes[lang]
 
-    def _measure(self, nlp: Language) -> Size:
+    def _measure(self, nlp: Language) -> CorpusSize:
         if self.path is None:
             raise ValueError(Errors.E101)
         counts, rng = Counts(), random.Random(0)
@@ -230,7 +223,7 @@ class TextCorpus:
             total += whole_length
             squares += whole_length * min(whole_length, self.max_length or whole_length)
         words = max(1, round(characters * n_words / n_characters))
-        return Size(characters, words, squares / max(total, 1.0))
+        return CorpusSize(characters, words, squares / max(total, 1.0))
 
     def count_passes(self, lang: str) -> int:
         """Count the passes over the texts that one call makes: see `min_words`.

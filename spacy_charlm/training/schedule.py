@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 from thinc.api import warmup_linear
 
 from ..errors import Errors
-from ..text.text_corpus import Size, TextCorpus
+from ..text.text_corpus import CorpusSize, TextCorpus
 from .settings import Settings
 
 Auto: TypeAlias = Literal["auto"]
@@ -146,7 +146,7 @@ def plan_updates(
     return min(updates, settings.max_steps or updates)
 
 
-def _count_steps(size: Size, batch_words: int, n_shards: int, block_size: int) -> int:
+def _count_steps(size: CorpusSize, batch_words: int, n_shards: int, block_size: int) -> int:
     """Count the steps of a pass: see `rounds`."""
     blocks = size.characters / block_size
     batches = size.words / size.fill_batch(batch_words) / blocks

@@ -8,7 +8,7 @@ from spacy.tokens import Doc, DocBin
 from spacy.training.batchers import configure_minibatch_by_words
 from spacy.util import registry
 
-from spacy_charlm.text.text_corpus import MAX_PASSES, Size, TextCorpus
+from spacy_charlm.text.text_corpus import MAX_PASSES, CorpusSize, TextCorpus
 
 NLP = spacy.blank("en")
 
@@ -154,14 +154,16 @@ def test_text_corpus_reads_a_small_text_several_times(path):
 )
 def test_text_corpus_measures_a_pass(path, settings, words):
     size = TextCorpus(path, **settings).measure("en")
-    assert size == Size(words // 3 * len("text number 0"), words, doc_words=3.0)
+    assert size == CorpusSize(words // 3 * len("text number 0"), words, doc_words=3.0)
 
 
 def test_text_corpus_measures_formats_and_long_texts(tmp_path):
     docs = [Doc(NLP.vocab, ["a", "b", "c"], [False] * 3)]
     DocBin(docs=docs).to_disk(tmp_path / "a.spacy")
     (tmp_path / "b.jsonl").write_text('{"tokens": ["New York", "!"]}')
-    assert TextCorpus(tmp_path).measure("en") == Size(characters=12, words=5, doc_words=13 / 5)
+    assert TextCorpus(tmp_path).measure("en") == CorpusSize(
+        characters=12, words=5, doc_words=13 / 5
+    )
     (tmp_path / "c.txt").write_text("word " * 20_000 + "\n" + "x y z\n" * 3_000)
     size = TextCorpus(tmp_path / "c.txt").measure("en")
     assert size.characters == 115_000
@@ -207,7 +209,7 @@ def test_text_corpus_nothing_long_enough_is_an_error(path):
     [("min_length", -1), ("max_length", -1), ("limit", -5), ("buffer_size", 0), ("min_words", -1)],
 )
 def test_text_corpus_setting_out_of_range_is_an_error(path, name, value):
-    with pytest.raises(ValueError, match=f"charlm E111.*{name}.*found {value}"):
+    with pytest.raises(ValueError, match=f"charlm E560.*{name}.*found {value}"):
         TextCorpus(path, **{name: value})
 
 

@@ -37,7 +37,7 @@ def test_array_file_round_trip(path):
         assert content.arrays[name].dtype == array.dtype.newbyteorder("<")
 
 
-@pytest.mark.parametrize("n_files", [300, pytest.param(30_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_files", [300, pytest.param(40_000, marks=pytest.mark.slow)])
 def test_array_file_finds_any_damage(n_files, path):
     """Each of the damaged files raises our error with its name."""
     data, rng = path.read_bytes(), random.Random(0)

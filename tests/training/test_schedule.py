@@ -7,7 +7,7 @@ from spacy.training.pretrain import pretrain as spacy_pretrain
 from spacy.util import registry
 from thinc.api import warmup_linear
 
-from spacy_charlm.text.text_corpus import Size, TextCorpus
+from spacy_charlm.text.text_corpus import CorpusSize, TextCorpus
 from spacy_charlm.training.checkpoint import find_checkpoints, read_arrays
 from spacy_charlm.training.optimizer import SelfSteppingOptimizer, create_adam_v1
 from spacy_charlm.training.pretrain import CHECKPOINTS, LOG, dry_run
@@ -63,7 +63,7 @@ def test_schedule_reads_nothing_before_its_second_value():
     corpus = Corpus(min_words=100)
     optimizer = create_adam_v1(create_warmup_linear_v1(0.1, corpus=corpus, batch_words=10))
     assert optimizer.learn_rate == 0.0
-    corpus.size = Size(characters=200, words=40)
+    corpus.size = CorpusSize(characters=200, words=40)
     rates = [0.0]
     for _ in range(12):
         super(SelfSteppingOptimizer, optimizer).step_schedules()
@@ -112,7 +112,7 @@ def test_schedule_chooses_warmup_and_evaluations(total, warmup, between):
 def test_schedule_counts_the_updates_of_rounds(words, n_shards, block_size, max_steps, updates):
     settings = Settings(block_size=block_size, max_steps=max_steps)
     batcher = {"@batchers": "spacy.batch_by_words.v1", "size": 100}
-    corpus = Corpus(Size(words * 5, words))
+    corpus = Corpus(CorpusSize(words * 5, words))
     found = plan_updates(corpus, batcher, settings, lang="en", epochs=1, n_shards=n_shards)
     assert found == updates
     if not max_steps:
