@@ -389,7 +389,6 @@ class Errors(metaclass=_WithCodes):
         "{found}. In [pretraining.optimizer.learn_rate] set total_steps to the number of updates "
         "of the run."
     )
-    E570 = "Expected `limit` to be 0, for all texts, or more, but found {found}."
     E571 = (
         "Expected a text classifier that can be calibrated, but found the components {names}. Set "
         '@architectures of its model to "spacy-charlm.TextCatMean.v1", or set '

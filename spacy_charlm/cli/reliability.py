@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from spacy.cli._util import import_code, setup_gpu
+from spacy.cli._util import import_code
 from wasabi import msg
 
+from .gpu import GpuId, use_gpu
 from .show_errors import show_errors
 
 
@@ -26,7 +27,7 @@ def reliability_cli(
         Path | None, typer.Option(help="Folder for reliability.json and .png", file_okay=False)
     ] = None,
     code_path: Annotated[Path | None, typer.Option("--code", "-c", help="Code to import")] = None,
-    use_gpu: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")] = -1,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Compare the scores of text classifiers with how often they are right.
 
@@ -39,7 +40,7 @@ def reliability_cli(
     from ..report.table import show_table, write_table
 
     import_code(code_path)
-    setup_gpu(use_gpu)
+    use_gpu(gpu_id)
     scores = measure_reliability(pipelines, data, uncalibrated=uncalibrated)
     show_table([score for score in scores if CONFIDENCE not in score.conditions], "reliability")
     if output is not None:

@@ -10,6 +10,7 @@ from spacy.training import Example
 from spacy.util import minibatch, resolve_dot_names
 from thinc.api import Model
 
+from ..checks import Count, checked
 from ..errors import Errors
 
 Callback = Callable[[Language], Language]
@@ -20,7 +21,8 @@ STEPS = 40  # halvings of the interval that the logarithm of the scale is in
 MAX_LOG_SCALE = float(np.log(64))
 
 
-def create_calibrate_v1(limit: int = 500, then: Callback | None = None) -> Callback:
+@checked("spacy-charlm.calibrate.v1")
+def create_calibrate_v1(limit: Count = 500, then: Callback | None = None) -> Callback:
     """Create a callback for [training.before_to_disk] that calibrates text classifiers.
 
     Each pipeline that `spacy train` saves is calibrated on [training.dev_corpus]; the training
@@ -31,8 +33,6 @@ def create_calibrate_v1(limit: int = 500, then: Callback | None = None) -> Callb
     RETURNS (Callable[[Language], Language]): From the pipeline to the pipeline that is saved.
     RAISES (ValueError): If the limit is negative.
     """
-    if limit < 0:
-        raise ValueError(Errors.E570.format(found=limit))
 
     def before_to_disk(nlp: Language) -> Language:
         config = nlp.config.interpolate()

@@ -193,5 +193,5 @@ def test_calibrate_says_what_is_wrong():
     nlp.add_pipe("textcat")
     with pytest.raises(ValueError, match="E571.*textcat"):
         calibrate(nlp, [])
-    with pytest.raises(ValueError, match="E570.*-1"):
+    with pytest.raises(ValueError, match="E560.*-1"):
         create_calibrate_v1(limit=-1)
