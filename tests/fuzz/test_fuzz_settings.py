@@ -84,6 +84,13 @@ def is_said(error):
     return isinstance(error, (ValueError, OSError, ImportError)) and bool(CODE.match(str(error)))
 
 
+def blame(error, number, changes):
+    """Fail the test if an error is a defect."""
+    if not is_said(error):
+        message = "".join(traceback.format_exception(error)[-4:])
+        pytest.fail(f"input {number}, changed {changes}:\n{message}")
+
+
 def check_config(number, files, nlp, configs):
     """Build the embed layer and the objective of a changed config, and predict."""
     rng = np.random.default_rng([1, number])
@@ -98,9 +105,7 @@ def check_config(number, files, nlp, configs):
         model.initialize(X=docs)
         model.predict(docs)
     except Exception as error:  # noqa: BLE001 - every kind of error is judged
-        if not is_said(error):
-            message = "".join(traceback.format_exception(error)[-4:])
-            pytest.fail(f"input {number}, changed {changes}:\n{message}")
+        blame(error, number, changes)
         return False
     return True
 
@@ -178,9 +183,7 @@ def check_study(number, files, nlp, configs):
     try:
         read_study(path, files[0].parent / "runs")
     except Exception as error:  # noqa: BLE001 - every kind of error is judged
-        if not is_said(error):
-            message = "".join(traceback.format_exception(error)[-4:])
-            pytest.fail(f"input {number}, changed {changes}:\n{message}")
+        blame(error, number, changes)
         return False
     return True
 

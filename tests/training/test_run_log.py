@@ -53,10 +53,13 @@ def test_run_log_without_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("step, n_kept", [(0, 0), (2, 2), (9, 4)])
-def test_run_log_keeps_the_lines_before_a_checkpoint(step, n_kept, tmp_path):
+def test_run_log_keeps_the_lines_before_a_checkpoint(step, n_kept, tmp_path, messages):
+    """Damaged lines do not keep a run from being resumed; they are said and left out."""
     path = tmp_path / "log.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in STEPS))
+    lines = "".join(json.dumps(line) + "\n" for line in STEPS)
+    path.write_bytes(b"\xff{\n[1]\n" + lines.encode() + b'{"step": 5, "wor')
     log = RunLog(path, step, spacy.blank("en"), "tok2vec")
+    assert len(messages) == bool(step) and all("found 3 damaged" in text for text in messages)
     assert read_log(path) == STEPS[:n_kept]
     line = {"step": 10, "epoch": 1, "words": 5_000, "seconds": 1.0, "loss": 0.5}
     log.write(line, [])
