@@ -4,7 +4,7 @@ spaCy's config validation checks types only, and lets numbers in quotes pass.
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from numbers import Integral, Real
@@ -121,6 +121,11 @@ def check_setting(part: str, name: str, value: Any, annotation: Any) -> None:
     elif type(None) in inner:
         if value is not None:
             check_setting(part, name, value, Path if Path in inner else inner[0])
+    elif origin in (dict, Mapping):
+        if not isinstance(value, Mapping):
+            raise ValueError(
+                Errors.E560.format(part=part, name=name, expected="a section", found=value)
+            )
     elif origin in (list, Sequence):
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise ValueError(
