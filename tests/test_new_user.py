@@ -30,8 +30,8 @@ README = Path(__file__).parents[1] / "README.md"
 # Words that a user would stop at. Our messages carry [charlm E...] or [charlm W...].
 TROUBLE = re.compile(r"Traceback|\[charlm |Warning|✘")
 SMALL = (
-    "--pretraining.max_epochs 3 --pretraining.batcher.size 300 --charlm.eval_frequency 5 "
-    "--pretraining.optimizer.learn_rate.warmup_steps 5"
+    "--corpora.pretrain.min_words 0 --pretraining.max_epochs 3 --pretraining.batcher.size 300 "
+    "--charlm.eval_frequency 5 --pretraining.optimizer.learn_rate.warmup_steps 5"
 )
 # Without a factor on the learning rate, runs with and without weights differ by the weights alone.
 SHORT = (
