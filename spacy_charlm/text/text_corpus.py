@@ -66,7 +66,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class CorpusSize:
-    """CorpusSize of one pass over a corpus.
+    """Size of one pass over a corpus.
 
     characters (int): Number of characters, counted.
     words (int): Number of tokens, estimated from a sample of the texts.
