@@ -44,12 +44,15 @@ def pretrain(
     prefetch (int): Number of processes that tokenize ahead.
     workers (int): Number of processes that share each update. More than one needs the extra `ray`.
     RETURNS (Outcome): Updates, words, the best score, and whether it was stopped early.
-    RAISES (ValueError): If config, texts or checkpoint do not fit.
+    RAISES (ValueError): If a setting, config, texts or checkpoint do not fit.
     """
+    from .checks import Count, Size, check_setting
     from .training.crew import Crew
     from .training.pretrain import pretrain as run
     from .training.worker import Trainer, Worker
 
+    check_setting("pretrain", "workers", workers, Size)
+    check_setting("pretrain", "prefetch", prefetch, Count)
     filled = _read_config(config, overrides, interpolate=False)
     start = None if init is None else Path(init)
     if workers > 1:

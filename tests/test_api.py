@@ -125,3 +125,9 @@ def test_api_probes(pretrained):
     )
     sources = [score.source for score in scores]
     assert "random weights" in sources and all(len(score.values) == 2 for score in scores)
+
+
+@pytest.mark.parametrize("name, value", [("workers", 0), ("workers", "2"), ("prefetch", -3)])
+def test_api_pretrain_names_a_wrong_number_of_processes(name, value, tmp_path):
+    with pytest.raises(ValueError, match=f"charlm E560.*`{name}` of pretrain"):
+        spacy_charlm.pretrain(tmp_path / "none.cfg", tmp_path / "out", **{name: value})

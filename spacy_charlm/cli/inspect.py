@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from spacy.cli._util import import_code, parse_config_overrides, show_validation_error
-from spacy.util import load_config
 from wasabi import msg
 
 from .show_errors import show_errors
@@ -38,13 +37,14 @@ def inspect_cli(
     --components.tok2vec.model.embed.width 128
     """
     from ..evaluation.inspect_weights import inspect_weights
+    from ..training.read_config import read_config
 
     overrides = parse_config_overrides(ctx.args)
     import_code(code_path)
     with show_validation_error(config_path):
         config = None
         if config_path is not None:
-            config = load_config(config_path, overrides=overrides, interpolate=True)
+            config = read_config(config_path, overrides, interpolate=True)
         report = inspect_weights(weights, config, component, layer)
     if report.differences is None:
         show_report(report, weights)

@@ -69,3 +69,8 @@ def test_inspect_of_something_else(tmp_path):
     result = run(tmp_path / "x.bin")
     assert result.exit_code == 1 and "E501" in result.output
     assert run(tmp_path / "none.bin").exit_code == 2
+
+
+def test_inspect_refuses_an_override_that_nothing_reads(weights):
+    result = run(weights, CONFIG, "--nlp.langs", "de")
+    assert result.exit_code == 1 and "charlm E663" in result.output and "nlp.lang" in result.output
