@@ -122,7 +122,8 @@ def measure_cost(
         times.append(time.perf_counter() - start)
     speed = words / float(np.median(times))
     growth = _megabytes(gpu) - held
-    peak = (_megabytes(gpu) if gpu else peak_megabytes()) - before
+    # The kernel counts pages late: the peak that it reports may be below an earlier value.
+    peak = max(_megabytes(gpu) if gpu else peak_megabytes(), before) - before
     # Counted last, because the allocator keeps the memory that this takes.
     flops = count_flops(question, embed, part, batches) / words
     limit = measure_product(ops, LARGE, LARGE, LARGE) * 1e9

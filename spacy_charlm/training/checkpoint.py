@@ -254,6 +254,14 @@ def find_checkpoints(folder: Path) -> list[Path]:
     return sorted(paths, key=get_step)
 
 
+def require_checkpoints(folder: Path) -> list[Path]:
+    """List the checkpoints of a run, the oldest first; raise a ValueError if there is none."""
+    paths = find_checkpoints(folder)
+    if not paths:
+        raise ValueError(Errors.E522.format(path=folder))
+    return paths
+
+
 def get_step(path: Path) -> int:
     """Return the step of a checkpoint, from the name of its file."""
     return int(path.stem.removeprefix("step-"))
@@ -267,9 +275,7 @@ def read_checkpoint(folder: Path) -> ArrayFile:
     RAISES (ValueError): If there is none, or the newest one is damaged. The error then names the
         one before it.
     """
-    paths = find_checkpoints(folder)
-    if not paths:
-        raise ValueError(Errors.E522.format(path=folder))
+    paths = require_checkpoints(folder)
     older = paths[-2].name if len(paths) > 1 else "none"
     content = read_arrays(paths[-1], older)
     if content.settings.get("kind") != KIND:

@@ -22,6 +22,7 @@ from .checkpoint import (
     describe_origin,
     find_checkpoints,
     read_checkpoint,
+    require_checkpoints,
     write_checkpoint,
 )
 from .progress import ProgressBar, above_bar, clock
@@ -63,7 +64,7 @@ def pretrain(trainer: Trainer, output: Path, *, resume: bool = False) -> Outcome
     RAISES (OSError): If a file cannot be written. Files written before stay.
     """
     if resume:
-        read_checkpoint(output / CHECKPOINTS)  # before a folder is created
+        require_checkpoints(output / CHECKPOINTS)  # before a folder is created
     with lock_folder(output):
         if not resume:
             _check_unused(output)

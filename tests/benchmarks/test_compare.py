@@ -76,8 +76,7 @@ def test_benchmark_writes_its_table_between_the_marks(tmp_path):
 def test_costs_of_every_case(case):
     cost = measure_cost(*case, [TEXTS] * 2)
     assert cost.words_per_second > 0 and cost.flops_per_word > 0
-    # The kernel counts the pages of a process late, so that nothing may look like a little less.
-    assert 0 < cost.share < 1.5 and cost.peak > -1
+    assert 0 < cost.share < 1.5 and cost.peak >= 0
 
 
 def test_flops_are_those_of_the_matrix_products():
