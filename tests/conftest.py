@@ -225,3 +225,14 @@ def keep_ops():
 @pytest.fixture
 def tiny(tmp_path, keep_ops):
     return TinyPretraining(tmp_path)
+
+
+@pytest.fixture
+def encoder(monkeypatch):
+    """Put a tiny stand-in in the place of the transformer."""
+    from tests.targets.test_transformer_vectors import FakeEncoder
+
+    encoder = FakeEncoder()
+    name = "spacy_charlm.targets.transformer_vectors.TransformerEncoder"
+    monkeypatch.setattr(name, lambda *args: encoder)
+    return encoder

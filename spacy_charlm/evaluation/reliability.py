@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import spacy
 from spacy.language import Language
-from thinc.api import Model
 
 from ..errors import Errors
 from ..files import name_paths
 from ..report.figure import draw_scores
+from ..training.calibrate import find_scaled
 from ..types import Score
 from .labelled_texts import make_items, read_labelled
 from .robustness import BATCH, find_members, load_pipeline
@@ -84,7 +84,8 @@ def measure_reliability(
     for name, source in zip(pipelines, name_paths([Path(name) for name in pipelines])):
         for member in find_members(name):
             nlp = load_pipeline(member)
-            calibrated = [layer for layer in _find_scaled(nlp) if layer.get_param("scale") != 1]
+            layers = find_scaled(nlp).values()
+            calibrated = [layer for layer in layers if layer.get_param("scale") != 1]
             if uncalibrated and calibrated:
                 scales = [layer.get_param("scale") for layer in calibrated]
                 for layer, scale in zip(calibrated, scales):
@@ -134,16 +135,6 @@ def _score_bin(source: str, some: Sequence[Answers], i: int) -> Iterator[Score]:
         yield Score(source, "accuracy", tuple(map(float, accuracy)), n, conditions=conditions)
         shares = tuple(float(rows.mean()) for rows in inside)
         yield Score(source, TEXTS, shares, n, conditions=conditions)
-
-
-def _find_scaled(nlp: Language) -> list[Model]:
-    """List the layers whose logits are scaled in prediction."""
-    models = [getattr(pipe, "model", None) for _, pipe in nlp.pipeline]
-    return [
-        model.get_ref("probabilities")
-        for model in models
-        if isinstance(model, Model) and model.has_ref("probabilities")
-    ]
 
 
 def _ask(nlp: Language, texts: Sequence[str], labels: Sequence[str], data: Path) -> Answers:

@@ -57,21 +57,15 @@ def calibrate(nlp: Language, examples: Iterable[Example], limit: int = 0) -> dic
     RETURNS (Dict[str, float]): The new scales by the names of the components.
     RAISES (ValueError): If the pipeline has no such classifier.
     """
-    models = {name: getattr(pipe, "model", None) for name, pipe in nlp.pipeline}
-    names = [
-        name
-        for name, model in models.items()
-        if isinstance(model, Model) and LAYER in model.ref_names
-    ]
-    if not names:
+    layers = find_scaled(nlp)
+    if not layers:
         raise ValueError(Errors.E571.format(names=nlp.pipe_names))
     examples = [example for example in examples if len(example.predicted)]
     if 0 < limit < len(examples):
         examples = random.Random(0).sample(examples, limit)
     scales = {}
-    for name in names:
+    for name, layer in layers.items():
         pipe: Any = nlp.get_pipe(name)
-        layer = pipe.model.get_ref(LAYER)
         exclusive = layer.attrs["exclusive"]
         truths = _read_truths(examples, pipe.labels, exclusive)
         rows = np.flatnonzero(np.isfinite(truths).any(axis=1))
@@ -80,6 +74,20 @@ def calibrate(nlp: Language, examples: Iterable[Example], limit: int = 0) -> dic
             scales[name] = fit_scale(logits, truths[rows], exclusive)
             layer.set_param("scale", layer.get_param("scale") * 0 + scales[name])
     return scales
+
+
+def find_scaled(nlp: Language) -> dict[str, Model]:
+    """Find the layers whose logits are scaled in prediction.
+
+    nlp (Language): The pipeline.
+    RETURNS (Dict[str, Model]): The layers by the names of their components.
+    """
+    models = {name: getattr(pipe, "model", None) for name, pipe in nlp.pipeline}
+    return {
+        name: model.get_ref(LAYER)
+        for name, model in models.items()
+        if isinstance(model, Model) and LAYER in model.ref_names
+    }
 
 
 def fit_scale(logits: np.ndarray, truths: np.ndarray, exclusive: bool) -> float:

@@ -9,18 +9,9 @@ from typer.testing import CliRunner
 from spacy_charlm.cli import app
 from spacy_charlm.targets.distil_vectors import BATCH, distil_vectors
 from spacy_charlm.targets.transformer_vectors import TransformerVectors
-from tests.targets.test_transformer_vectors import FakeEncoder
 
 # More than a batch, and a word without a piece in each.
 WORDS = ["wonderful", "##", "cat", *(f"w{i}" for i in range(BATCH)), "#", "can't"]
-
-
-@pytest.fixture
-def encoder(monkeypatch):
-    encoder = FakeEncoder()
-    name = "spacy_charlm.targets.transformer_vectors.TransformerEncoder"
-    monkeypatch.setattr(name, lambda *args: encoder)
-    return encoder
 
 
 def test_distil_vectors_encodes_each_word_alone(encoder, tmp_path):

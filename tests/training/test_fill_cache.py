@@ -6,17 +6,8 @@ from typer.testing import CliRunner
 from spacy_charlm.cli import app
 from spacy_charlm.targets.transformer_vectors import TransformerVectors
 from spacy_charlm.training.fill_cache import fill_cache, find_targets
-from tests.targets.test_transformer_vectors import FakeEncoder
 
 TARGET = {"@misc": "spacy-charlm.TransformerVectors.v1", "model": "fake"}
-
-
-@pytest.fixture
-def encoder(monkeypatch):
-    encoder = FakeEncoder()
-    name = "spacy_charlm.targets.transformer_vectors.TransformerEncoder"
-    monkeypatch.setattr(name, lambda *args: encoder)
-    return encoder
 
 
 @pytest.fixture

@@ -169,7 +169,6 @@ from pathlib import Path
 from spacy.util import load_config
 
 from spacy_charlm.card import read_weights
-from spacy_charlm.training import pretrain
 from spacy_charlm.training.checkpoint import find_checkpoints, read_checkpoint
 from spacy_charlm.training.pretrain import BEST, CHECKPOINTS, LAST, pretrain
 from spacy_charlm.training.worker import Worker
@@ -300,7 +299,6 @@ from pathlib import Path
 from spacy.util import load_config
 
 from spacy_charlm.card import read_weights
-from spacy_charlm.training import pretrain
 from spacy_charlm.training.checkpoint import find_checkpoints, read_checkpoint
 from spacy_charlm.training.pretrain import BEST, CHECKPOINTS, LAST, pretrain
 from spacy_charlm.training.worker import Worker
