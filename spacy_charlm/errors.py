@@ -187,6 +187,23 @@ class Errors(metaclass=_WithCodes):
         "Further texts like it are skipped silently."
     )
 
+    # E25x: training of vectors (vectors/)
+    E251 = (
+        "Expected n-grams that occur in at least {least} texts, but the most frequent one occurs "
+        "in {most}. Lower --min-count, or give more texts."
+    )
+    E252 = (
+        "Expected no unfinished training in '{path}', but found one. Continue it with --resume, or "
+        "remove the folder."
+    )
+    E253 = (
+        "Expected a training to resume in '{path}', but found none: it was never stopped, or "
+        "stopped before its first update. Run the command without --resume."
+    )
+    E254 = (
+        "Expected the settings and the text of the training in '{path}', but found changes "
+        "({found}). Undo them, or start again in another folder."
+    )
     # E3xx: objectives, losses and maskings (objectives/)
     E302 = "Expected `{name}` to be a share between 0 and 1, but found {found}."
     E305 = (

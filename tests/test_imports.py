@@ -21,6 +21,7 @@ RANKS = [
     ("objectives",),
     ("pipeline",),
     ("training",),
+    ("vectors",),
     ("report",),
     ("runs", "evaluation"),
     ("api",),

@@ -17,7 +17,7 @@ from .probe import probe_cli
 from .reliability import reliability_cli
 from .robustness import robustness_cli
 from .study import study_cli
-from .vectors import cache_cli, distil_cli
+from .vectors import cache_cli, distil_cli, train_cli
 from .words import words_cli
 
 app = typer.Typer(
@@ -46,7 +46,8 @@ app.command("neighbours")(neighbours_cli)
 app.command("words")(words_cli)
 app.command("robustness")(robustness_cli)
 app.command("reliability")(reliability_cli)
-vectors = typer.Typer(help="Vectors of transformers", no_args_is_help=True)
+vectors = typer.Typer(help="Train vectors, or compute them by a transformer", no_args_is_help=True)
+vectors.command("train")(train_cli)
 vectors.command("cache", context_settings=OVERRIDES)(cache_cli)
 vectors.command("distil")(distil_cli)
 app.add_typer(vectors, name="vectors")

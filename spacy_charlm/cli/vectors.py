@@ -1,4 +1,4 @@
-"""`charlm vectors`: transformer vectors, cached on disk or reduced to a table of words."""
+"""`charlm vectors`: vectors trained on raw text, or computed by a transformer."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,78 @@ import typer
 from spacy.cli._util import import_code, parse_config_overrides, show_validation_error
 from wasabi import msg
 
+from .gpu import GpuId, use_gpu
 from .show_errors import show_errors
+
+
+@show_errors("The vectors cannot be trained.")
+def train_cli(
+    text: Annotated[Path, typer.Argument(help="Raw text: .txt, .jsonl, .spacy, .gz or a folder")],
+    output: Annotated[Path, typer.Argument(help="Folder to write to, in spaCy's format")],
+    mode: Annotated[str, typer.Option(help="document or window")] = "document",
+    ngrams: Annotated[int, typer.Option(help="1: words; 2: words and bigrams")] = 1,
+    dim: Annotated[int, typer.Option(help="Width of a vector")] = 100,
+    epochs: Annotated[int, typer.Option(help="Passes over the text")] = 20,
+    rows: Annotated[int, typer.Option(help="Most words and bigrams to keep")] = 120_000,
+    min_count: Annotated[int, typer.Option(help="Texts that must contain a word")] = 5,
+    idf: Annotated[
+        bool | None,
+        typer.Option("--idf/--no-idf", help="Vectors as long as the idf; default: with bigrams"),
+    ] = None,
+    subwords: Annotated[
+        bool, typer.Option("--subwords", help="Vectors for any word, as in floret")
+    ] = False,
+    cased: Annotated[bool, typer.Option("--cased", help="Keep upper case")] = False,
+    max_words: Annotated[int, typer.Option(help="Words to read; 0: all")] = 0,
+    lang: Annotated[str, typer.Option(help="Language of the text")] = "en",
+    seed: Annotated[int, typer.Option(help="Seed")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue after Ctrl-C")] = False,
+    gpu_id: GpuId = -1,
+) -> None:
+    """Train word vectors on raw text: what pretraining then predicts.
+
+    With the mode document, words that occur in the same texts get similar vectors: best for
+    classifying texts. With the mode window, words with the same neighbours do.
+    """
+    from ..training.progress import ProgressBar
+    from ..vectors.train_vectors import VectorSettings, train_vectors
+
+    settings = VectorSettings(
+        mode=mode,  # type: ignore[arg-type]
+        ngrams=ngrams,
+        dim=dim,
+        epochs=epochs,
+        rows=rows,
+        min_count=min_count,
+        idf=idf,
+        subwords=subwords,
+        lower=not cased,
+        max_words=max_words,
+        lang=lang,
+        seed=seed,
+    )
+    use_gpu(gpu_id)
+    bar: ProgressBar | None = None
+
+    def show(title: str, done: float, words: int, note: str) -> None:
+        nonlocal bar
+        if bar is None or bar.title != title:
+            if bar is not None:
+                bar.close(done=True)
+            bar = ProgressBar(title)
+        bar.update(done, words, note)
+
+    complete = False
+    try:
+        trained = train_vectors(text, output, settings, resume=resume, show=show)
+        complete = not trained.stopped
+    finally:
+        if bar is not None:
+            bar.close(done=complete)
+    if trained.stopped:
+        msg.warn(f"Stopped after {trained.epoch} passes. Add --resume to continue.")
+        raise typer.Exit(130)
+    msg.good(f"{trained.rows:,} rows of width {dim}, from {trained.texts:,} texts: {output}")
 
 
 @show_errors("The cache cannot be filled.")
