@@ -21,7 +21,7 @@ from ..training.checkpoint import ArrayFile, read_arrays, write_arrays
 from ..training.pretrain import catch_signals
 from .documents import DocumentTrainer
 from .ngrams import NgramVocab, count_ngrams, name_ngrams, read_bags, write_bags
-from .sphere import PieceTable, SphereTable, Table, draw_sphere
+from .sphere import PieceTable, SphereTable, Table, draw_sphere, unit
 from .tokens import TokenFile, read_tokens, write_tokens
 from .windows import WindowTrainer
 
@@ -29,6 +29,7 @@ WORK = "work"  # folder for what an unfinished training needs, inside the output
 VOCAB, STATE, TEXTS = "vocab.safetensors", "state.safetensors", "texts.bin"
 MODES = ("document", "window")
 SECONDS = 60.0  # least time between two checkpoints
+AVERAGED = 0.2  # share of the passes, the last ones, after each of which the vectors are averaged
 BLOCK = 10_000  # rows that are written at a time
 NGRAM_SIZES = (4, 5)  # characters of the parts of words in a table for any word
 HASHES = 2  # rows of each part
@@ -189,8 +190,11 @@ def _train(
     if settings.subwords:
         empty = _make_subword_vectors(settings)
     trainer, tables = _make_trainer(ops, work, tokens, vocab, settings, empty)
+    words = tables["words"].arrays
+    words["sum"] = ops.alloc2f(*words["values"].shape)
     done = _load_state(work, tables) if (work / STATE).exists() else 0
     total = trainer.n_updates * settings.epochs
+    n_averaged = max(1, round(AVERAGED * settings.epochs))
     n_words = len(tokens.ids)
     saved = time.monotonic()
     loss = weight = 0.0
@@ -203,14 +207,18 @@ def _train(
             share = done / total
             note = f"loss {loss / max(weight, 1.0):.3f}"
             show("Training", share, round(share * settings.epochs * n_words), note)
-            if done % trainer.n_updates == 0 and time.monotonic() - saved > SECONDS:
-                _save_state(work, tables, done, origin)
-                saved = time.monotonic()
+            if done % trainer.n_updates == 0:
+                if epoch >= settings.epochs - n_averaged:
+                    words["sum"] += words["values"]
+                if time.monotonic() - saved > SECONDS:
+                    _save_state(work, tables, done, origin)
+                    saved = time.monotonic()
         stopped = done < total
         if stopped:
             _save_state(work, tables, done, origin)
     if not stopped:
-        _write_vectors(ops, output, settings, vocab, tables["words"], empty)
+        values = ops.to_numpy(words["sum"]) / n_averaged
+        _write_vectors(output, settings, vocab, values, empty)
     rows = settings.rows if settings.subwords else len(vocab)
     return TrainedVectors(rows, tokens.n_texts, n_words, done // trainer.n_updates, stopped)
 
@@ -330,21 +338,16 @@ def _find_pieces(vectors: Vectors, words: list[str]) -> tuple[np.ndarray, np.nda
 
 
 def _write_vectors(
-    ops: Ops,
-    output: Path,
-    settings: VectorSettings,
-    vocab: NgramVocab,
-    words: Table,
-    empty: Vectors,
+    output: Path, settings: VectorSettings, vocab: NgramVocab, values: Any, empty: Vectors
 ) -> None:
     """Write a blank pipeline with the vectors."""
     nlp = spacy.blank(settings.lang)
-    values = ops.to_numpy(words.arrays["values"])
     if settings.subwords:
         empty.data[:] = values
         empty.strings = nlp.vocab.strings
         table = empty
     else:
+        values = unit(values)
         if settings.uses_idf:
             values = values * vocab.idf().reshape(-1, 1)
         keys = [nlp.vocab.strings.add(name) for name in vocab.names]
