@@ -252,7 +252,7 @@ def encode_hidden(
     return ops.xp.concatenate(tokvecs), backprop
 
 
-def weigh_units(ops: Ops, part: Part, docs: Sequence[Doc], mask: Mask) -> Floats1d:
+def weigh_units(ops: Any, part: Part, docs: Sequence[Doc], mask: Mask) -> Floats1d:
     """Return how much each unit of a part counts, (nUnits,): tokens as masked, texts alike."""
     if part.target.unit == "token":
         return ops.asarray1f(mask.weights)
@@ -297,13 +297,15 @@ def average_texts(
     RETURNS (Tuple[Floats2d, Callable]): The averages (nD, nI), and the backprop to dX (nT, nI).
     """
     lengths = ops.asarray1i([len(doc) for doc in docs])
-    totals = ops.reduce_sum(ops.xp.asarray(weights, dtype=X.dtype).reshape(-1, 1), lengths)
+    column = ops.xp.asarray(weights, dtype=X.dtype).reshape(-1, 1)  # (nT, 1)
+    totals = ops.reduce_sum(column, lengths)
     totals[totals == 0] = 1
     doc_of = ops.xp.repeat(ops.xp.arange(len(docs)), [len(doc) for doc in docs])
-    shares = weights.reshape(-1, 1) / totals[doc_of]  # (nT, 1)
+    shares = column / totals[doc_of]
 
     def backprop(dY: Floats2d) -> Floats2d:
-        return dY[doc_of] * shares
+        dYs: Any = dY
+        return dYs[doc_of] * shares
 
     return ops.reduce_sum(X * shares, lengths), backprop
 
