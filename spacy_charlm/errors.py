@@ -153,6 +153,10 @@ class Errors(metaclass=_WithCodes):
         "the length of its vector, but found the mode '{mode}'. Set `pooling` to \"mean\", or give "
         "other vectors."
     )
+    E223 = (
+        "Expected words in '{path}' for `words` of TextCorpus, but found none. Give a folder of "
+        "spaCy vectors with one row per word, a file of vectors, or a file with a word per line."
+    )
     E230 = (
         "Expected an encoder '{model}' with weights and a tokenizer, but found: {found}. Without "
         "access to the hub, give the folder of a model on this machine."

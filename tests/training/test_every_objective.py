@@ -17,6 +17,8 @@ def prepare(tiny, name):
     if name in ("denoising", "multi", "topics"):  # a linear head, and several heads
         overrides.pop("pretraining.objective.head.hidden_size")
     tiny.overrides = {**overrides, "pretraining.max_epochs": 1}
+    if name == "topics":  # and with single words among the texts
+        tiny.overrides["corpora.pretrain.words"] = tiny.overrides["paths.target_vectors"]
     config, blocks = tiny.config, {}
     if name == "texts":  # an objective of texts alone, whose shards share their targets
         name = "contrastive"
