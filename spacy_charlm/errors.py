@@ -143,6 +143,20 @@ class Errors(metaclass=_WithCodes):
         "Expected words that occur {min_count} times or more in the corpus of WordIds, but found "
         "none among {found} words. Lower `min_count`, or give more text."
     )
+    E221 = (
+        "Expected bigrams among the target vectors '{name}' for `ngram = 2`, with keys such as "
+        "'not good', but found {found} (mode: {mode}). Give vectors that `charlm vectors train` "
+        "has written with bigrams, or set `ngram` to 1."
+    )
+    E222 = (
+        "Expected one vector per word in '{name}' for `pooling = \"idf\"`, which weights a word by "
+        "the length of its vector, but found the mode '{mode}'. Set `pooling` to \"mean\", or give "
+        "other vectors."
+    )
+    E223 = (
+        "Expected words in '{path}' for `words` of TextCorpus, but found none. Give a folder of "
+        "spaCy vectors with one row per word, a file of vectors, or a file with a word per line."
+    )
     E230 = (
         "Expected an encoder '{model}' with weights and a tokenizer, but found: {found}. Without "
         "access to the hub, give the folder of a model on this machine."
@@ -228,7 +242,7 @@ class Errors(metaclass=_WithCodes):
     )
     E311 = (
         "Expected a target for one of these units: {expected}, but found one for '{found}'. Choose "
-        "a target that gives each token something to predict."
+        "another target."
     )
 
     # E4xx: layers and architectures (layers/, architectures/)

@@ -89,10 +89,14 @@ class Target(Protocol):
 
     The constructor only stores its settings, because spaCy resolves the [pretraining] block in
     every `spacy train` as well. `open` reads the files and is called once, by the objective.
+
+    A target of texts also has a method `weigh_tokens(ops, docs)`, which returns a weight per token,
+    not negative, float32 (nT,): a text is predicted from the weighted average of the tok2vec's
+    vectors of its tokens.
     """
 
     kind: str  # "vectors" or "ids"
-    unit: str  # what a row of a TargetBatch stands for: "token"
+    unit: str  # what a row of a TargetBatch stands for: "token" or "text", that is, a Doc
 
     def open(self, vocab: Vocab) -> None:
         """Read what the settings name and check it."""

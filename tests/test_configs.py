@@ -221,7 +221,8 @@ def _same_params(first, second):
 
 def test_configs_are_all_here():
     losses = {"contrastive", "cosine", "squared_error"}
-    targets = {"denoising", "document", "head", "multi", "transformer", "trigram", "word_ids"}
+    targets = {"denoising", "document", "head", "multi", "topics", "transformer"}
+    targets |= {"trigram", "word_ids"}
     assert {path.stem for path in PRETRAIN} >= losses | targets
     tasks = {"ner", "parser", "textcat", "textcat_multilabel", "textcat_lmao"}
     assert {path.stem for path in TRAIN} >= tasks

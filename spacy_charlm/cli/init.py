@@ -33,7 +33,7 @@ def init_cli(
         str,
         typer.Option(
             help="What pretraining predicts: words, trigram, head, document, transformer, "
-            "denoising, multi or word_ids; spaCy's PretrainVectors for comparisons; none"
+            "denoising, multi, topics or word_ids; spaCy's PretrainVectors for comparisons; none"
         ),
     ] = "words",
     loss: Annotated[

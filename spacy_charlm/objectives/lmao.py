@@ -27,7 +27,7 @@ from .heads import Head, HeadBuilder, predict_columns
 from .masking import hide_words
 
 ONE = "target"  # name of the part of an objective that has only one
-UNITS = ("token",)
+UNITS = ("token", "text")
 ONE_NAME, MULTI_NAME = "spacy-charlm.LMAO.v1", "spacy-charlm.MultiLMAO.v1"
 
 
@@ -71,11 +71,14 @@ ObjectiveModel = Model[list[Doc], Predictions]
 def create_lmao_v1(
     target: TargetBlock, loss: LossBlock, head: HeadBlock, masking: MaskingBlock
 ) -> Callable[[Vocab, Tok2Vec], ObjectiveModel]:
-    """Create an objective: predict the targets of words, some of which are hidden.
+    """Create an objective: predict the targets of words or texts, some words being hidden.
 
-    The loss is the weighted mean over the rows that count: tokens that have a target and a weight.
-    The head runs at those rows only. After spacy-pretrain-polyaxon's LMAO and Kumar and Tsvetkov,
-    "Von Mises-Fisher Loss for Training Sequence to Sequence Models with Continuous Outputs" (2019).
+    The loss is the weighted mean over the rows that count: tokens that have a target and a weight,
+    or texts that have a target, each with weight 1. The head runs at those rows only. For a text it
+    reads the average of the tok2vec's vectors of all tokens, hidden ones among them.
+
+    After spacy-pretrain-polyaxon's LMAO and Kumar and Tsvetkov, "Von Mises-Fisher Loss for Training
+    Sequence to Sequence Models with Continuous Outputs" (2019).
 
     target (Target): What is predicted, such as `spacy-charlm.StaticVectors.v1`.
     loss (Loss): How it is compared, such as `spacy-charlm.CosineLoss.v1`.
@@ -85,7 +88,7 @@ def create_lmao_v1(
     RETURNS (Callable[[Vocab, Model], Model]): Builds the model that `spacy pretrain` trains.
     RAISES (ValueError): If an argument is not a block of its own.
 
-    **Shapes** nD Docs of nT tokens -> predictions (nR, nO), nR <= nT * nParts
+    **Shapes** nD Docs of nT tokens -> predictions (nR, nO), nR <= nT * nParts, or nD * nParts
     """
     part = _make_part("", {"target": target, "loss": loss, "head": head})
     return partial(build_lmao, parts={ONE: part}, masking=masking, name=ONE_NAME)
@@ -202,13 +205,14 @@ def forward(
     backprop_tok2vec: Any = None
     batches = {name: part.target(model.ops, docs) for name, part in parts.items()}
     for (name, part), head in zip(parts.items(), heads):
-        if not _find_counted(model.ops, batches[name], mask).any():
+        weights = weigh_units(model.ops, part, docs, mask)
+        if not _find_counted(batches[name], weights).any():
             predictions[name] = predict_nothing(model.ops, part, batches[name])
             continue
         if X is None:
             X, backprop_tok2vec = encode_hidden(tok2vec, docs, mask, is_train)
-        predictions[name], backprops[name] = predict_rows(
-            head, part, X, batches[name], mask, is_train
+        predictions[name], backprops[name] = predict_units(
+            head, part, docs, X, batches[name], weights, is_train
         )
 
     def backprop(gradients: Mapping[str, Floats2d]) -> list[Doc]:
@@ -248,27 +252,85 @@ def encode_hidden(
     return ops.xp.concatenate(tokvecs), backprop
 
 
+def weigh_units(ops: Any, part: Part, docs: Sequence[Doc], mask: Mask) -> Floats1d:
+    """Return how much each unit of a part counts, (nUnits,): tokens as masked, texts alike."""
+    if part.target.unit == "token":
+        return ops.asarray1f(mask.weights)
+    return ops.asarray1f(np.ones(len(docs), dtype="float32"))
+
+
+def predict_units(
+    head: Head,
+    part: Part,
+    docs: Sequence[Doc],
+    X: Floats2d,
+    batch: TargetBatch,
+    weights: Floats1d,
+    is_train: bool,
+) -> tuple[Prediction, Callable[[Floats2d], Floats2d]]:
+    """Run a head at the tokens, or at the averages of the texts, that count.
+
+    docs (Sequence[Doc]): The batch, of nT tokens.
+    X (Floats2d): Context vectors of the tokens, (nT, nI). For the others see `predict_rows`.
+    RETURNS (Tuple[Prediction, Callable]): The prediction, and the backprop to dX (nT, nI).
+    """
+    if part.target.unit == "token":
+        return predict_rows(head, part, X, batch, weights, is_train)
+    target: Any = part.target
+    X_texts, backprop_average = average_texts(
+        head.ops, docs, X, target.weigh_tokens(head.ops, docs)
+    )
+    prediction, backprop_rows = predict_rows(head, part, X_texts, batch, weights, is_train)
+    return prediction, lambda d_vectors: backprop_average(backprop_rows(d_vectors))
+
+
+def average_texts(
+    ops: Any, docs: Sequence[Doc], X: Floats2d, weights: Floats1d
+) -> tuple[Floats2d, Callable[[Floats2d], Floats2d]]:
+    """Average the vectors of the tokens of each text.
+
+    ops (Ops): The backend.
+    docs (Sequence[Doc]): The batch, nD Docs of nT tokens.
+    X (Floats2d): Vectors of the tokens, (nT, nI).
+    weights (Floats1d): Weights of the tokens, (nT,), not negative. If all weights of a text are 0,
+        its average is 0.
+    RETURNS (Tuple[Floats2d, Callable]): The averages (nD, nI), and the backprop to dX (nT, nI).
+    """
+    lengths = ops.asarray1i([len(doc) for doc in docs])
+    column = ops.xp.asarray(weights, dtype=X.dtype).reshape(-1, 1)  # (nT, 1)
+    totals = ops.reduce_sum(column, lengths)
+    totals[totals == 0] = 1
+    doc_of = ops.xp.repeat(ops.xp.arange(len(docs)), [len(doc) for doc in docs])
+    shares = column / totals[doc_of]
+
+    def backprop(dY: Floats2d) -> Floats2d:
+        dYs: Any = dY
+        return dYs[doc_of] * shares
+
+    return ops.reduce_sum(X * shares, lengths), backprop
+
+
 def predict_rows(
-    head: Head, part: Part, X: Floats2d, batch: TargetBatch, mask: Mask, is_train: bool
+    head: Head, part: Part, X: Floats2d, batch: TargetBatch, weights: Floats1d, is_train: bool
 ) -> tuple[Prediction, Callable[[Floats2d], Floats2d]]:
     """Run a head at the rows that count.
 
     head (Model[Floats2d, Floats2d]): From context vectors to nParts predictions side by side.
     part (Part): The part that the head belongs to.
-    X (Floats2d): Context vectors, (nT, nI).
-    batch (TargetBatch): The targets of all tokens; at least one counts.
-    mask (Mask): The weights of all tokens.
+    X (Floats2d): Vectors of the units, (nUnits, nI).
+    batch (TargetBatch): The targets of all units; at least one counts.
+    weights (Floats1d): The weights of all units, (nUnits,).
     is_train (bool): Whether to train, and so whether a loss may sample the ids.
-    RETURNS (Tuple[Prediction, Callable]): The prediction, and the backprop to dX (nT, nI).
+    RETURNS (Tuple[Prediction, Callable]): The prediction, and the backprop to dX (nUnits, nI).
     """
     ops: Any = head.ops
     xp = ops.xp
     nParts, nO = batch.rows.shape[1], part.target.nO
-    counted = _find_counted(ops, batch, mask)  # (nT, nParts)
-    tokens = xp.flatnonzero(counted.any(axis=1))
-    # One row per target of a token; a target that is missing leaves the batch here.
-    kept = xp.flatnonzero(counted[tokens])
-    used, rows = xp.unique(batch.rows[tokens].reshape(-1)[kept], return_inverse=True)
+    counted = _find_counted(batch, weights)  # (nUnits, nParts)
+    units = xp.flatnonzero(counted.any(axis=1))
+    # One row per target of a unit; a target that is missing leaves the batch here.
+    kept = xp.flatnonzero(counted[units])
+    used, rows = xp.unique(batch.rows[units].reshape(-1)[kept], return_inverse=True)
     Xs: Any = X
     sample = None
     if batch.values is not None:
@@ -278,22 +340,22 @@ def predict_rows(
         places = used if sample is None else xp.searchsorted(sample.ids, used)
         targets = TargetBatch(None, ops.asarray2i(places[rows].reshape(-1, 1)))
     if sample is None:
-        Y, backprop_head = head(Xs[tokens], is_train)
+        Y, backprop_head = head(Xs[units], is_train)
     else:
         columns = xp.concatenate([sample.ids + i * nO for i in range(nParts)])
-        Y, backprop_head = predict_columns(head, Xs[tokens], columns, is_train)
+        Y, backprop_head = predict_columns(head, Xs[units], columns, is_train)
         Y = Y + xp.tile(sample.log_weights, nParts)
-    Yr: Any = xp.reshape(Y, (len(tokens) * nParts, -1))
-    weights = xp.repeat(ops.asarray1f(mask.weights)[tokens], nParts)[kept]
+    Yr: Any = xp.reshape(Y, (len(units) * nParts, -1))
+    row_weights = xp.repeat(weights[units], nParts)[kept]
 
     def backprop(d_vectors: Floats2d) -> Floats2d:
         dYr = ops.alloc2f(*Yr.shape, dtype=d_vectors.dtype)
         dYr[kept] = d_vectors
         dX = ops.alloc2f(*X.shape, dtype=d_vectors.dtype)
-        dX[tokens] = backprop_head(xp.reshape(dYr, Y.shape))
+        dX[units] = backprop_head(xp.reshape(dYr, Y.shape))
         return dX
 
-    return Prediction(Yr[kept], targets, weights), backprop
+    return Prediction(Yr[kept], targets, row_weights), backprop
 
 
 def predict_nothing(ops: Ops, part: Part, batch: TargetBatch) -> Prediction:
@@ -306,14 +368,15 @@ def predict_nothing(ops: Ops, part: Part, batch: TargetBatch) -> Prediction:
 def predict_hidden(
     model: ObjectiveModel, part: Part, masking: Masking, docs: list[Doc]
 ) -> tuple[Prediction, TargetBatch]:
-    """Predict the words that the tok2vec does not see as they are, for an evaluation.
+    """Predict the words that the tok2vec does not see as they are, or the texts, to evaluate them.
 
     model (Model): The objective.
     part (Part): Its first part.
     masking (Masking): Its masking, which draws as in training.
     docs (List[Doc]): The batch.
     RETURNS (Tuple[Prediction, TargetBatch]): The predictions at words that are hidden or spelled
-        differently and have a target, with weight 1 each, and the targets of all words.
+        differently and have a target, with weight 1 each, and the targets of all words; or the
+        predictions for all texts that have a target, and the targets of all texts.
     """
     ops: Any = model.ops
     mask = masking(docs)
@@ -321,11 +384,12 @@ def predict_hidden(
     weights[list(mask.texts)] = 1.0
     mask = replace(mask, weights=weights)
     batch = part.target(ops, docs)
-    if not _find_counted(ops, batch, mask).any():
+    units = weigh_units(ops, part, docs, mask)
+    if not _find_counted(batch, units).any():
         return predict_nothing(ops, part, batch), batch
     tok2vec, head, *_ = model.layers
     X, _ = encode_hidden(tok2vec, docs, mask, is_train=False)
-    return predict_rows(head, part, X, batch, mask, is_train=False)[0], batch
+    return predict_units(head, part, docs, X, batch, units, is_train=False)[0], batch
 
 
 def get_loss(
@@ -414,9 +478,9 @@ def reads_masks(tok2vec: Tok2Vec) -> bool:
     return bool(embed.attrs.get("reads_masks"))
 
 
-def _find_counted(ops: Any, batch: TargetBatch, mask: Mask) -> Any:
-    """Whether each target of each token counts, bool (nT, nParts)."""
-    return (batch.rows >= 0) & (ops.asarray1f(mask.weights) > 0).reshape(-1, 1)
+def _find_counted(batch: TargetBatch, weights: Any) -> Any:
+    """Whether each target of each unit counts, bool (nUnits, nParts)."""
+    return (batch.rows >= 0) & (weights > 0).reshape(-1, 1)
 
 
 def _describe_fault(model: Model, docs: Sequence[Doc], what: str) -> str:

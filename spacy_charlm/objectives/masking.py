@@ -22,6 +22,9 @@ class WordMasking:
     the batch, so it is as frequent as in the corpus. Visible words count in the loss as well: with
     hidden words alone, a model has not even learned to copy a vector after millions of words.
 
+    The word of a Doc of one token stays visible, because nothing else tells which word it was, and
+    counts like a word that is chosen.
+
     rate (float): Share of the words that are chosen. 0.15 is recommended.
     mask_share (float): Share of the chosen words that the mask replaces.
     random_share (float): Share of the chosen words that a random word replaces. The others stay
@@ -60,7 +63,13 @@ class WordMasking:
 
     def __call__(self, docs: Sequence[Doc]) -> Mask:
         """Draw the mask of a batch; see `types.Masking`."""
-        return self.draw(sum(len(doc) for doc in docs))
+        lengths = np.array([len(doc) for doc in docs], dtype="int64")
+        mask = self.draw(int(lengths.sum()))
+        alone = (np.cumsum(lengths) - 1)[lengths == 1]
+        mask.hidden[alone] = False
+        mask.source[alone] = alone
+        mask.weights[alone] = 1.0
+        return mask
 
     def draw(self, nT: int) -> Mask:
         """Draw the mask of a batch of nT tokens."""

@@ -124,7 +124,8 @@ def open_target(config: Config, nlp: Language) -> Target | None:
 
     config (Config): Interpolated config.
     nlp (Language): Its pipeline.
-    RETURNS (Optional[Target]): None if there are no vectors, or the target predicts ids.
+    RETURNS (Optional[Target]): None if there are no vectors, or the target predicts ids or has no
+        vectors of tokens.
     """
     block = ((config.get("pretraining") or {}).get("objective") or {}).get("target")
     if not block or block.get("path", "") is None:
@@ -132,7 +133,7 @@ def open_target(config: Config, nlp: Language) -> Target | None:
             return None
         block = None
     target: Any = registry.resolve({"target": block})["target"] if block else StaticVectors()
-    if target.kind != "vectors":
+    if target.kind != "vectors" or target.unit != "token":
         return None
     target.open(nlp.vocab)
     return target

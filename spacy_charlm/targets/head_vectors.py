@@ -74,7 +74,8 @@ class HeadVectors(WrappedTarget):
 
     def _parse(self, docs: Sequence[Doc]) -> list[Doc]:
         """Return the Docs, with parsed copies in place of those without heads."""
-        bare = [i for i, doc in enumerate(docs) if len(doc) and not doc.has_annotation("DEP")]
+        # A single word is the root, whatever a parser says.
+        bare = [i for i, doc in enumerate(docs) if len(doc) > 1 and not doc.has_annotation("DEP")]
         parsed = list(docs)
         if not bare:
             return parsed

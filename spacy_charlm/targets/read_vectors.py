@@ -28,7 +28,7 @@ UNKNOWN = ["<unk>", "<UNK>", "[unk]", "[UNK]", "<s>", "</s>", "<pad>", "<PAD>", 
 
 
 @dataclass(frozen=True)
-class TextVectors:
+class VectorFile:
     """The content of a text file of vectors.
 
     words (Dict[str, int]): The row of each word, in the order of the file.
@@ -43,7 +43,7 @@ class TextVectors:
     duplicates: int
 
 
-def read_text_vectors(path: Path) -> TextVectors:
+def read_text_vectors(path: Path) -> VectorFile:
     """Read vectors in GloVe or word2vec text format, plain or gzipped.
 
     A first line of two integers is a header: the number of rows and the width. Without a header
@@ -51,7 +51,7 @@ def read_text_vectors(path: Path) -> TextVectors:
     line are its vector. If a word occurs twice, the first vector is kept.
 
     path (Path): The file. Gzip is recognised by the content of the file, not by its name.
-    RETURNS (TextVectors): The words and their vectors.
+    RETURNS (VectorFile): The words and their vectors.
     RAISES (ValueError): If a line does not fit. The message names the file and the line.
     """
     words: dict[str, int] = {}
@@ -88,7 +88,7 @@ def read_text_vectors(path: Path) -> TextVectors:
     if header is not None and header[0] != found:
         raise ValueError(Errors.E210.format(path=path, expected=header[0], found=found))
     table: Any = numpy.frombuffer(values, dtype="float32").reshape(len(words), nO)
-    return TextVectors(words, table, lines, found - len(words))
+    return VectorFile(words, table, lines, found - len(words))
 
 
 def read_vectors_folder(path: Path) -> Vectors:

@@ -1,11 +1,11 @@
-"""One vector per word form, from a table of word vectors: the usual target of LMAO."""
+"""One vector per word or bigram, from a table of word vectors: the usual target of LMAO."""
 
 import hashlib
 import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy
 from spacy.attrs import ORTH
@@ -16,30 +16,43 @@ from spacy.vocab import Vocab
 from thinc.api import NumpyOps, Ops
 from thinc.types import Floats2d
 
-from ..checks import Size, checked
+from ..checks import Range, Size, checked
 from ..errors import Errors
 from ..types import TargetBatch
 from .read_vectors import UNKNOWN, read_text_vectors, read_vectors_folder
-from .target_tables import RowTable, SubwordTable, TargetTable, get_text
+from .target_tables import (
+    BigramTable,
+    RowTable,
+    SubwordTable,
+    TargetTable,
+    get_text,
+    is_bigram,
+)
 
 logger = logging.getLogger("spacy")
 
 MIN_WORDS = 1000  # if none of so many words of the corpus has a target, the vectors do not fit it
 N_EXAMPLES = 3  # words that the error then shows
+NgramSize = Annotated[int, Range(1, 2)]
 
 
 class StaticVectors:
-    """Predict the vector of each word in a table of word vectors.
+    """Predict the vector of each word, or of each bigram, in a table of word vectors.
 
     These have no target: words without a vector, white space, words listed in `unknown`, words
     whose vector is all zeros, and in floret mode words of more than 1,000 characters. If no word of
     the table has an upper-case letter, words that are missing from it are looked up in lower case.
+
+    The key of a bigram is its two words with a space between them, such as "not good". Its vector
+    is the target of its second word. White space between the two is skipped, and the first word of
+    a Doc has no target.
 
     path (Optional[Path]): A folder of spaCy vectors in default or floret mode (a pipeline, its
         `vocab`, or the output of `spacy init vectors`), or a file in GloVe or word2vec text format,
         plain or gzipped. None for the vectors of the pipeline's vocab.
     unknown (List[str]): Rows of the table that do not belong to a word, such as "<unk>".
     width (Optional[int]): The width that the vectors must have; None for any width.
+    ngram (int): 1 for the vectors of words, 2 for those of bigrams.
     """
 
     kind = "vectors"
@@ -52,13 +65,16 @@ class StaticVectors:
         path: Path | None = None,
         unknown: list[str] = UNKNOWN,
         width: Size | None = None,
+        ngram: NgramSize = 1,
     ) -> None:
         self.path = None if path is None else Path(path)
         self.unknown = list(unknown)
         self.width = width
+        self.ngram = ngram
         self.counts = {"tokens": 0, "targets": 0}
         self._attr: int = ORTH
         self._table: TargetTable | None = None
+        self._bigrams: BigramTable | None = None  # None if the table has no bigram
         self._card: dict[str, Any] = {}
         self._examples: list[str] = []
         self._missed: list[str] = []
@@ -68,9 +84,19 @@ class StaticVectors:
         """Read the vectors and check them.
 
         vocab (Vocab): The pipeline's vocab, whose vectors are used if there is no path.
-        RAISES (ValueError): If the vectors are missing, damaged or do not have the width.
+        RAISES (ValueError): If the vectors are missing, damaged, do not have the width, or lack
+            the bigrams.
         """
+        self.read(vocab)
+        if self.ngram == 2 and self._bigrams is None:
+            name, mode = self._card["name"], self._card["mode"]
+            words = ", ".join(map(repr, self._examples)) or "none"
+            raise ValueError(Errors.E221.format(name=name, mode=mode, found=words))
+
+    def read(self, vocab: Vocab) -> None:
+        """Read the vectors, with or without bigrams: see `open`."""
         self._examples = []
+        self._bigrams = None
         if self.path is None:
             vectors = vocab.vectors
             found = "none" if isinstance(vectors, Vectors) else f"a {type(vectors).__name__}"
@@ -108,26 +134,55 @@ class StaticVectors:
 
         **Shapes** docs of nT tokens -> values (nU, nO), rows (nT, 1)
         """
+        words, bigrams = self.find_rows(ops, docs, self.ngram)
+        used: Any
+        # Words share a row if they differ in case only, or if the table was pruned.
+        used, rows = numpy.unique(words if self.ngram == 1 else bigrams, return_inverse=True)
+        if len(used) and used[0] < 0:
+            used, rows = used[1:], rows - 1
+        column: Any = rows.astype("int32").reshape(-1, 1)
+        return TargetBatch(self.gather(ops, used), ops.asarray2i(column))
+
+    def find_rows(
+        self, ops: Ops, docs: Sequence[Doc], ngram: int
+    ) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """Find the rows of the words of a batch, and of the bigrams that end at them.
+
+        ops (Ops): The backend on which the vectors are needed.
+        docs (Sequence[Doc]): The batch.
+        ngram (int): 1 for words alone.
+        RETURNS (Tuple[ndarray, ndarray]): Row of each token's word and of its bigram, int64 (nT,);
+            -1 if the table lacks it. They are valid until the next call.
+        RAISES (ValueError): If none of the first 1,000 words of the corpus has a target.
+        """
         if self._table is None:
             raise ValueError(Errors.E215)
-        if not any(len(doc) for doc in docs):
-            return TargetBatch(ops.alloc2f(0, self.nO), ops.alloc2i(0, 1))
-        used: Any
-        keys, inverse = numpy.unique(
-            numpy.concatenate([doc.to_array(self._attr) for doc in docs]), return_inverse=True
-        )
-        stores = list({id(doc.vocab): doc.vocab.strings for doc in docs}.values())
-        found = self._table.find(ops, keys.tolist(), stores)
-        # Words share a row if they differ in case only, or if the table was pruned.
-        used, part = numpy.unique(numpy.asarray(found), return_inverse=True)
-        if used[0] < 0:
-            used, part = used[1:], part - 1
-        rows: Any = part[inverse].astype("int32").reshape(-1, 1)
-        self.counts["tokens"] += len(rows)
-        self.counts["targets"] += int(numpy.count_nonzero(rows >= 0))
+        lengths = [len(doc) for doc in docs]
+        bigrams = numpy.full(sum(lengths), -1, "int64")
+        if not len(bigrams):
+            return bigrams, bigrams
+        keys, inverse, stores = _find_keys(docs, self._attr)
+        words = numpy.asarray(self._table.find(ops, keys.tolist(), stores), "int64")[inverse]
+        if ngram == 2 and self._bigrams is not None:
+            numbers = self._bigrams.find_words(ops, keys.tolist(), stores)[inverse]
+            tokens = numpy.flatnonzero(~find_space(docs))
+            numbers, doc_of = (
+                numbers[tokens],
+                numpy.repeat(numpy.arange(len(docs)), lengths)[tokens],
+            )
+            first = numpy.where(doc_of[:-1] == doc_of[1:], numbers[:-1], -1)
+            bigrams[tokens[1:]] = self._bigrams.find(first, numbers[1:])
+        self.counts["tokens"] += len(words)
+        self.counts["targets"] += int(numpy.count_nonzero((words >= 0) | (bigrams >= 0)))
         if not self.counts["targets"]:
             self._check_overlap(docs)
-        return TargetBatch(self._table.gather(ops, used), ops.asarray2i(rows))
+        return words, bigrams
+
+    def gather(self, ops: Ops, rows: Any) -> Floats2d:
+        """Copy the vectors of some rows of the table: see `TargetTable.gather`."""
+        if not len(rows) or self._table is None:
+            return ops.alloc2f(0, self.nO)
+        return self._table.gather(ops, rows)
 
     def _open_text(self, path: Path) -> None:
         text = read_text_vectors(path)
@@ -173,6 +228,9 @@ class StaticVectors:
         kept = {key: row for key, row in key2row.items() if row not in left_out}
         self._examples = words[:N_EXAMPLES]
         self._table = RowTable(kept, values, lower=lower)
+        rows_of = {word: kept.get(get_string_id(word), -1) for word in filter(is_bigram, words)}
+        found = {word: row for word, row in rows_of.items() if row >= 0}
+        self._bigrams = BigramTable(found, lower=lower) if found else None
 
     def _set_card(self, name: str, mode: str, values: Floats2d, words: bytes) -> None:
         rows, width = values.shape
@@ -181,12 +239,13 @@ class StaticVectors:
         digest = hashlib.blake2b(words, digest_size=8)
         digest.update(numpy.ascontiguousarray(values).data)
         self._card = {
-            "target": "spacy-charlm.StaticVectors.v1",
+            "target": f"spacy-charlm.{type(self).__name__}.v1",
             "name": name,
             "rows": int(rows),
             "width": int(width),
             "mode": mode,
             "digest": digest.hexdigest(),
+            "ngram": self.ngram,
         }
 
     def _check_overlap(self, docs: Sequence[Doc]) -> None:
@@ -199,6 +258,24 @@ class StaticVectors:
             text = ", ".join(map(repr, self._missed))
             name, tokens = self._card["name"], self._n_missed
             raise ValueError(Errors.E214.format(name=name, tokens=tokens, table=table, text=text))
+
+
+def find_space(docs: Sequence[Doc]) -> numpy.ndarray:
+    """Tell which tokens of a batch are white space, bool (nT,).
+
+    docs (Sequence[Doc]): The batch, with at least one token.
+    """
+    # Not the flag IS_SPACE, which a vocab without a language does not set.
+    keys, inverse, stores = _find_keys(docs, ORTH)
+    return numpy.array([get_text(key, stores).isspace() for key in keys.tolist()])[inverse]
+
+
+def _find_keys(docs: Sequence[Doc], attr: int) -> tuple[Any, Any, list[StringStore]]:
+    """Return the distinct hashes of a batch's words, that of each token, and the string stores."""
+    found = numpy.unique(
+        numpy.concatenate([doc.to_array(attr) for doc in docs]), return_inverse=True
+    )
+    return *found, list({id(doc.vocab): doc.vocab.strings for doc in docs}.values())
 
 
 def _find_nonfinite(values: Any) -> int:

@@ -1,12 +1,13 @@
 """Tables that give the vector of a word: one row per word, or the mean of its n-grams."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy
 from spacy.strings import StringStore, get_string_id
 from spacy.vectors import Vectors
-from thinc.api import Ops
-from thinc.types import Floats2d, Ints1d
+from thinc.api import NumpyOps, Ops
+from thinc.types import Floats1d, Floats2d, Ints1d
 
 MAX_WORDS = 100_000  # words whose row is cached; the cache is then emptied
 MAX_BYTES = 128 * 1024 * 1024  # size of the cache of SubwordTable
@@ -71,6 +72,12 @@ class RowTable:
         table: Any = self._tables[device]
         return table.take(ops.asarray1i(rows), axis=0)
 
+    @property
+    def lengths(self) -> Floats1d:
+        """Length of each row, (nV,)."""
+        values: Any = self._values
+        return numpy.sqrt(numpy.einsum("ij,ij->i", values, values))
+
     def _find_row(self, key: int, text: str) -> int:
         if not text or text.isspace():
             return -1
@@ -78,6 +85,53 @@ class RowTable:
         if row is None and self.lower:
             row = self.key2row.get(get_string_id(text.lower()))
         return -1 if row is None else row
+
+
+class BigramTable:
+    """The rows of the keys that are two words with a space between them, such as "not good".
+
+    A pair of words is one number, and numbers are searched in a sorted array, so that no text of a
+    bigram is put together.
+
+    rows (Mapping[str, int]): The row of each such key.
+    lower (bool): As in `RowTable`.
+    """
+
+    def __init__(self, rows: Mapping[str, int], *, lower: bool) -> None:
+        pairs = [key.split(" ") for key in rows]
+        ids = {word: i for i, word in enumerate({word: 0 for pair in pairs for word in pair})}
+        self._n_words = len(ids)
+        # A table of words whose rows are their numbers. It has no vectors.
+        key2row = {get_string_id(word): i for word, i in ids.items()}
+        self._words = RowTable(key2row, NumpyOps().alloc2f(0, 0), lower=lower)
+        numbers = [ids[first] * self._n_words + ids[second] for first, second in pairs]
+        self._numbers, order = numpy.unique(numpy.array(numbers, "int64"), return_index=True)
+        self._rows = numpy.array(list(rows.values()), "int64")[order]
+
+    def __len__(self) -> int:
+        """Return the number of bigrams."""
+        return len(self._numbers)
+
+    def find_words(self, ops: Ops, keys: list[int], stores: Sequence[StringStore]) -> numpy.ndarray:
+        """Number each word that occurs in a bigram; -1 for the others. See `TargetTable.find`."""
+        return numpy.array(self._words.find(ops, keys, stores), "int64")
+
+    def find(self, first: numpy.ndarray, second: numpy.ndarray) -> numpy.ndarray:
+        """Find the rows of bigrams.
+
+        first (ndarray): The number of the first word of each, from `find_words`, int64 (n,).
+        second (ndarray): That of the second word.
+        RETURNS (ndarray): Rows, int64 (n,); -1 if the table lacks the bigram.
+        """
+        numbers = numpy.where((first >= 0) & (second >= 0), first * self._n_words + second, -1)
+        places = numpy.searchsorted(self._numbers, numbers)
+        places[places == len(self._numbers)] = 0
+        return numpy.where(self._numbers[places] == numbers, self._rows[places], -1)
+
+
+def is_bigram(key: str) -> bool:
+    """Whether a key is two words with one space between them."""
+    return key.count(" ") == 1 and all(key.split(" "))
 
 
 class SubwordTable:

@@ -7,16 +7,20 @@ import numpy
 from spacy.vocab import Vocab
 from thinc.api import Ops
 
+from ..errors import Errors
 from ..types import Target, TargetBatch
 
 
 class WrappedTarget:
     """Base class. The kind, unit and width are those of the wrapped target.
 
-    target (Target): The wrapped target.
+    target (Target): The wrapped target, which predicts something at each token.
+    RAISES (ValueError): If the unit of the target is not the token.
     """
 
     def __init__(self, target: Any) -> None:
+        if target.unit != "token":
+            raise ValueError(Errors.E311.format(expected="token", found=target.unit))
         self.target: Target = target
 
     def open(self, vocab: Vocab) -> None:

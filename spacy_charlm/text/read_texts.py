@@ -31,6 +31,12 @@ class Words(NamedTuple):
     spaces: list[bool] | None
 
 
+class SingleWord(Words):
+    """A word of a list that is mixed into the texts: see `TextCorpus`."""
+
+    __slots__ = ()
+
+
 Text: TypeAlias = str | Words | Doc
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import spacy
 from spacy.language import Language
@@ -15,10 +15,11 @@ from spacy.util import ensure_path
 from spacy.vocab import Vocab
 from wasabi import msg
 
-from ..checks import Count, Seed, Size, checked
+from ..checks import Count, Range, Seed, Size, checked
 from ..errors import Errors
-from .read_texts import Text, Words, list_files, read_texts
+from .read_texts import SingleWord, Text, Words, list_files, read_texts
 from .split_texts import TextTokenizer, split_text
+from .word_list import read_word_list
 
 # Sample from which words are estimated: the ratio of tokens to characters varies little.
 SAMPLE = 500  # texts
@@ -47,6 +48,7 @@ class Counts:
     split (int): How many of them were split into several Docs.
     blank (int): Texts that were skipped because they have nothing but white space.
     short (int): Texts that were skipped because they have fewer than `min_length` tokens.
+    single (int): Single words that were mixed in. No other number includes them.
     """
 
     texts: int = 0
@@ -55,12 +57,14 @@ class Counts:
     split: int = 0
     blank: int = 0
     short: int = 0
+    single: int = 0
 
     def __str__(self) -> str:
+        mixed = f"; and {self.single:,} single words" if self.single else ""
         return (
             f"{self.texts:,} texts, {self.words:,} words; {self.split:,} texts split (in all "
             f"{self.docs:,} Docs), {self.blank + self.short:,} skipped "
-            f"({self.blank:,} blank, {self.short:,} too short)"
+            f"({self.blank:,} blank, {self.short:,} too short){mixed}"
         )
 
 
@@ -100,6 +104,13 @@ class TextCorpus:
     marks in a row (neither letters, digits nor white space). Texts that are split into words
     already and .spacy files are not cut.
 
+    Single words can be mixed into the texts, so that a tok2vec also learns the vectors of words
+    and names that the texts lack. Each is a Doc of one token, as it is in the list. After each text
+    follow as many as make up their share of the tokens so far. They are drawn from the whole list
+    alike, none of them twice before all have been read once, and a pass continues where the one
+    before it has ended. To know their number, the reader measures the texts before its first pass,
+    which reads all of them once.
+
     The constructor opens no file, because `spacy train` creates this reader as well.
 
     path (Optional[Path]): A .txt, .jsonl, .txt.gz, .jsonl.gz or .spacy file, or a folder of these.
@@ -113,7 +124,11 @@ class TextCorpus:
     buffer_size (int): Number of texts that are held in memory and shuffled. 10,000 is recommended.
     min_words (int): Tokens to read at least, about: one call of the reader makes as many passes
         over a smaller text as that takes, at most 50. Recommended values: 0, for one pass, where
-        each text is needed once; 3,000,000 for pretraining.
+        each text is needed once; 3,000,000 for pretraining. Single words count.
+    words (Optional[Path]): Words to mix in: a folder of spaCy vectors in default mode, a file in
+        GloVe or word2vec text format, or a file with a word per line. Keys with white space, such
+        as bigrams, are left out. None for texts alone.
+    words_share (float): Share of the tokens that are single words. 0.1 is recommended.
     RAISES (ValueError): If a setting is out of range.
     """
 
@@ -129,6 +144,8 @@ class TextCorpus:
         seed: Seed = 0,
         buffer_size: Size = 10_000,
         min_words: Count = 0,
+        words: str | Path | None = None,
+        words_share: Annotated[float, Range(0, 0.9)] = 0.1,
     ) -> None:
         self.path = ensure_path(path)
         self.min_length = min_length
@@ -138,9 +155,12 @@ class TextCorpus:
         self.seed = seed
         self.buffer_size = buffer_size
         self.min_words = min_words
+        self.words = ensure_path(words)
+        self.words_share = words_share
         self.n_passes = 0
         self.counts = Counts()
-        self._sizes: dict[str, CorpusSize] = {}  # by language
+        self._sizes: dict[str, CorpusSize] = {}  # of the texts alone, by language
+        self._word_list: list[str] = []
 
     def __call__(self, nlp: Language) -> Iterator[Doc]:
         """Read the texts once, or as often as `min_words` demands.
@@ -168,7 +188,7 @@ class TextCorpus:
         vocab (Vocab): The vocab for the Docs of .spacy files.
         n_pass (int): Number of the pass, from 0.
         counts (Counts): Counts the blank texts.
-        YIELDS (str, Words or Doc): The texts that are not blank.
+        YIELDS (str, Words or Doc): The texts that are not blank, and after them single words.
         RAISES (ValueError): If a file cannot be read.
         RAISES (FileNotFoundError): If the path does not exist.
         """
@@ -176,7 +196,42 @@ class TextCorpus:
             raise ValueError(Errors.E101)
         rng = random.Random(f"{self.seed}, {n_pass}")
         texts = self._read_in_order(self.path, vocab, counts)
-        return shuffle_texts(texts, self.buffer_size, rng) if self.shuffle else texts
+        texts = shuffle_texts(texts, self.buffer_size, rng) if self.shuffle else texts
+        return texts if self.words is None else self._mix_words(texts, vocab.lang or "xx", n_pass)
+
+    def _mix_words(self, texts: Iterable[Text], lang: str, n_pass: int) -> Iterator[Text]:
+        size = self._measure_texts(lang)
+        total = self._count_words(size)
+        words = self._draw_words(n_pass * total)
+        n_characters = n_words = 0
+        for text in texts:
+            yield text
+            n_characters += len(get_characters(text))
+            # Whatever the order of the texts, the whole pass has `total` words.
+            while n_words < n_characters * total // size.characters:
+                n_words += 1
+                yield SingleWord([next(words)], [False])
+
+    def _count_words(self, size: CorpusSize) -> int:
+        """Count the single words of a pass over texts of some size."""
+        if self.words is None:
+            return 0
+        return int(size.words * self.words_share / (1 - self.words_share))
+
+    def _draw_words(self, start: int) -> Iterator[str]:
+        """Draw words from position `start` of an endless series of shuffled lists."""
+        words = self._read_words()
+        cycle, start = divmod(start, len(words))
+        while True:
+            shuffled = list(words)
+            random.Random(f"{self.seed}, words, {cycle}").shuffle(shuffled)
+            yield from shuffled[start:]
+            cycle, start = cycle + 1, 0
+
+    def _read_words(self) -> list[str]:
+        if self.words is not None and not self._word_list:
+            self._word_list = read_word_list(self.words)
+        return self._word_list
 
     def _read_in_order(self, path: Path, vocab: Vocab, counts: Counts) -> Iterator[Text]:
         texts = _read_files(list_files(path), vocab, counts)
@@ -185,13 +240,24 @@ class TextCorpus:
     def measure(self, lang: str) -> CorpusSize:
         """Count the characters and estimate the words of one pass, which reads all texts.
 
-        The result depends on nothing but the texts and the settings.
+        Single words are words like others here. The result depends on nothing but the texts and
+        the settings.
 
         lang (str): Code of the language, whose default tokenizer splits a sample of the texts.
         RETURNS (CorpusSize): The size of one pass.
         RAISES (ValueError): If a file cannot be read, or there is no text.
         RAISES (FileNotFoundError): If the path does not exist.
         """
+        size = self._measure_texts(lang)
+        n_words = self._count_words(size)
+        if not n_words:
+            return size
+        listed = self._read_words()
+        characters = size.characters + round(n_words * sum(map(len, listed)) / len(listed))
+        words = size.words + n_words
+        return CorpusSize(characters, words, (size.words * size.doc_words + n_words) / words)
+
+    def _measure_texts(self, lang: str) -> CorpusSize:
         if lang not in self._sizes:
             self._sizes[lang] = self._measure(spacy.blank(lang))
         return self._sizes[lang]
@@ -244,6 +310,10 @@ class TextCorpus:
         YIELDS (Doc): The Docs. The chunks of a text follow each other.
         """
         for text in texts:
+            if isinstance(text, SingleWord):
+                counts.single += 1
+                yield Doc(nlp.vocab, words=text.words, spaces=text.spaces)
+                continue
             yield from self._count_chunks(split_text(nlp, text, self.max_length), counts)
 
     def _count_chunks(self, chunks: Iterator[Doc], counts: Counts) -> Iterator[Doc]:

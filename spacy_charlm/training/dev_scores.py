@@ -1,4 +1,4 @@
-"""Scores of an objective at hidden words of development texts."""
+"""Scores of an objective at hidden words of development texts, or at these texts."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -25,7 +25,8 @@ def score_dev(model: Model, batches: Iterable[list[Doc]]) -> dict[str, float]:
         the candidates; `dev_masked`, the number of hidden words that have a target;
         `dev_candidates`, the number of candidates: the distinct target vectors of the texts, or all
         ids; `no_target`, the share of words without a target. If no hidden word has a target, only
-        `dev_masked` and `no_target`. For spaCy's own objectives only `dev_loss`.
+        `dev_masked` and `no_target`. For an objective whose first part predicts texts, these are
+        numbers and shares of texts. For spaCy's own objectives only `dev_loss`.
     """
     batches = list(batches)
     fix_random_seed(EVALUATION)

@@ -141,10 +141,12 @@ class Objective:
     """What pretraining predicts.
 
     text (str): What is predicted, for the header of the config.
-    target (Dict[str, Any]): Block of the target; of several parts, name -> weight and target.
+    target (Dict[str, Any]): Block of the target; of several parts, name -> weight, target and,
+        where it is not that of the option `loss`, loss.
     typos (bool): Whether words are also misspelled.
     losses (Tuple[str, ...]): Losses that fit, the default first.
     heads (Tuple[str, ...]): Heads that fit, the default first.
+    corpus (Dict[str, Any]): Settings of the reader of raw text that are not its defaults.
     """
 
     text: str
@@ -152,6 +154,7 @@ class Objective:
     typos: bool = False
     losses: tuple[str, ...] = VECTOR_LOSSES
     heads: tuple[str, ...] = ("maxout", "linear")
+    corpus: Block = field(default_factory=dict)
 
 
 NO_OBJECTIVE = "none"
@@ -205,6 +208,23 @@ OBJECTIVES: dict[str, Objective] = {
                 "target": {"@misc": "spacy-charlm.DocVectors.v1", "target": WORDS},
             },
         },
+    ),
+    # A text is a Doc here, and half a review is no text. With 1,000 tokens nearly all reviews and
+    # most paragraphs of other texts stay whole, and a batch of 3,000 words still has several texts.
+    "topics": Objective(
+        "the vector of each word and, contrastively, that of the text",
+        {
+            "words": {"weight": 1.0, "target": WORDS},
+            "text": {
+                "weight": 1.0,
+                "target": {
+                    "@misc": "spacy-charlm.TextVectors.v1",
+                    "path": "${paths.target_vectors}",
+                },
+                "loss": {"@misc": "spacy-charlm.ContrastiveLoss.v1", "temperature": 0.07},
+            },
+        },
+        corpus={"max_length": 1000},
     ),
     "word_ids": Objective(
         "the id of each word in the vocabulary of the corpus",
@@ -519,7 +539,9 @@ def _make_objective(options: ConfigOptions) -> Block:
         name, parts = "LMAO", {"target": objective.target, **shared}
     else:
         name = "MultiLMAO"
-        parts = {"parts": {part: {**block, **shared} for part, block in objective.target.items()}}
+        targets = objective.target.items()
+        # What a part has of its own replaces what the parts share, and the order stays.
+        parts = {"parts": {part: block | shared | block for part, block in targets}}
     return {"@architectures": f"spacy-charlm.{name}.v1", **parts, "masking": masking}
 
 
@@ -549,8 +571,9 @@ def _add_pretraining(blocks: Block, options: ConfigOptions, component: str, laye
     """Add what `spacy pretrain` and `charlm pretrain` read."""
     corpora = blocks.setdefault("corpora", {})
     texts = read_corpus("raw_text", shuffle=True, seed="${system.seed}")
-    corpora["pretrain"] = _complete({**texts, "min_words": MIN_WORDS})
-    corpora["pretrain_dev"] = _complete(read_corpus("dev_text", limit=1000))
+    more = OBJECTIVES[options.objective].corpus
+    corpora["pretrain"] = _complete({**texts, "min_words": MIN_WORDS, **more})
+    corpora["pretrain_dev"] = _complete({**read_corpus("dev_text", limit=1000), **more})
     schedule = {
         "@schedules": SCHEDULE,
         "initial_rate": 0.002,
@@ -595,7 +618,10 @@ def _add_lmao(blocks: Block, options: ConfigOptions, component: str, layer: str)
         "every": 1,
         "words": 1000,
         "training_docs": True,
-        "corpus": read_corpus("raw_text", shuffle=True, seed="${system.seed}"),
+        "corpus": {
+            **read_corpus("raw_text", shuffle=True, seed="${system.seed}"),
+            **OBJECTIVES[options.objective].corpus,
+        },
         "objective": _make_objective(options),
     }
     blocks["components"]["charlm_lmao"] = _complete(lmao)

@@ -21,6 +21,7 @@ from thinc.api import fix_random_seed
 from ..errors import Errors
 from ..text.prefetch import BoundedTokenizer, Prefetch, Tokens
 from ..text.read_texts import Text
+from ..text.split_texts import TextTokenizer
 from ..text.text_corpus import Counts, TextCorpus, get_characters, read_docs
 
 Batch = list[Doc]
@@ -86,10 +87,13 @@ class Rounds:
         if self.prefetch is not None and isinstance(self.corpus, TextCorpus):
             rounds = self.prefetch.tokenise(rounds)
         for round_ in rounds:
-            # Docs of other readers have a vocab already.
-            have_docs = any(isinstance(b, list) and isinstance(b[0], Doc) for b in round_)
+            # Docs of other readers and of .spacy files have a vocab already. A batch has one vocab.
+            have_docs = any(
+                isinstance(text, Doc) for b in round_ if isinstance(b, list) for text in b
+            )
+            tokenizer = self.nlp if have_docs else self._tokenizer
             with nullcontext() if have_docs else self._tokenizer.memory_zone():
-                shards = [list(self.batcher(self._make_docs(block))) for block in round_]
+                shards = [list(self.batcher(self._make_docs(block, tokenizer))) for block in round_]
                 n_steps = max(map(len, shards), default=0)
                 yield [
                     [(n, batches[i]) for n, batches in zip(self.shards, shards) if i < len(batches)]
@@ -120,11 +124,11 @@ class Rounds:
         key = np.random.SeedSequence([self.seed, epoch, block]).generate_state(1)
         fix_random_seed(int(key[0]))
 
-    def _make_docs(self, block: Any) -> Iterable[Doc]:
+    def _make_docs(self, block: Any, tokenizer: TextTokenizer) -> Iterable[Doc]:
         if isinstance(block, Tokens):
-            return block.make_docs(self._tokenizer.vocab)
+            return block.make_docs(tokenizer.vocab)
         if isinstance(self.corpus, TextCorpus):
-            return self.corpus.make_docs(self._tokenizer, block, Counts())
+            return self.corpus.make_docs(tokenizer, block, Counts())
         return block
 
 

@@ -123,9 +123,13 @@ def test_probe_rows_weights_and_target(texts, tmp_path):
         probe(config, tmp_path / "none.bin", texts, **settings)
 
 
-def test_probe_without_target_vectors(texts):
-    """The config names none, or a target that predicts ids."""
-    for config in (make_config(), make_config(stem="word_ids")):
+def test_probe_without_target_vectors(texts, tmp_path):
+    """The config names none, or a target that predicts ids, or one of whole texts."""
+    (tmp_path / "vectors.txt").write_text(f"{GOOD[0]} 1 2\n", encoding="utf8")
+    of_texts = make_config()
+    block = {"@misc": "spacy-charlm.TextVectors.v1", "path": str(tmp_path / "vectors.txt")}
+    of_texts["pretraining"]["objective"]["target"] = block
+    for config in (make_config(), make_config(stem="word_ids"), of_texts):
         scores = probe(config, None, texts, n_dev=30, n_labels=20, draws=1)
         assert {score.source for score in scores} == {RANDOM, GUESS}
 

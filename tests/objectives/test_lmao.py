@@ -79,6 +79,26 @@ class FakeTarget:
         return TargetBatch(ops.asarray2f(VALUES), ops.asarray2i(array))
 
 
+class FakeTexts(FakeTarget):
+    """Of a text the vector of its first word, and as a second part that of its second word."""
+
+    unit = "text"
+
+    def __call__(self, ops, docs):
+        starts = np.cumsum([0, *map(len, docs)])[:-1]
+        batch = FakeTarget.__call__(self, ops, docs)
+        rows = [
+            batch.rows[start] if len(doc) else [-1] * self.nParts
+            for start, doc in zip(starts, docs)
+        ]
+        array = np.array(rows, dtype="int32").reshape(len(docs), self.nParts)
+        return TargetBatch(batch.values, ops.asarray2i(array))
+
+    def weigh_tokens(self, ops, docs):
+        """The last letters of the alphabet weigh most; "a" has no weight."""
+        return ops.asarray1f([ord(token.text[0]) - ord("a") for doc in docs for token in doc])
+
+
 class FakeIds(FakeTarget):
     """The same words by id, in a vocabulary in which most ids never occur."""
 
@@ -262,6 +282,71 @@ def test_lmao_gradient_check(loss, nParts, hidden_size, check_gradients):
     check_gradients(model, run, n_values=3, tolerance=1e-6)
 
 
+@pytest.mark.parametrize("nParts", [1, 2])
+@pytest.mark.parametrize("loss", VECTOR_LOSSES)
+@pytest.mark.parametrize("hidden_size", [0, 6])
+def test_lmao_gradient_check_of_texts(loss, nParts, hidden_size, check_gradients):
+    """With empty texts, repeated words, tokens without weight and a text without a target."""
+    texts = ["", *TEXTS, "the the cat the", "", "unknown cat", "a a dog", ""]
+    docs = [Doc(VOCAB, words=text.split()) for text in texts]
+    masking = SameMasking(rate=0.4, visible_weight=0.5, visible_share=0.8)
+    model = make_model(
+        make_ours(),
+        target=FakeTexts(nParts),
+        loss=loss(),
+        masking=masking,
+        hidden_size=hidden_size,
+    )
+
+    def run(backprop=False):
+        prediction, back = model.begin_update(docs)
+        value, gradient = model.attrs["loss"](model.ops, docs, prediction)
+        if backprop:
+            back(gradient)
+        return value
+
+    check_gradients(model, run, n_values=3, tolerance=1e-6)
+
+
+def test_lmao_of_texts():
+    """The head reads weighted averages of all tokens; texts without a target get no gradient."""
+    texts = ["the cat a unknown", "", "unknown cat", "a a", "dog"]
+    docs = [Doc(VOCAB, words=text.split()) for text in texts]
+    vectors = np.random.default_rng(0).normal(size=(9, 4)).astype("float32")
+    tok2vec = make_stub(vectors)
+    # What a token counts in the loss of tokens is of no matter.
+    model = make_model(tok2vec, target=FakeTexts(), masking=GivenMasking([0.0, 2.0, 3.0] * 3))
+    predictions, backprop = model.begin_update(docs)
+    prediction = predictions[ONE]
+    letters = np.array([ord(token.text[0]) - ord("a") for doc in docs for token in doc])
+    first = np.average(vectors[:4], axis=0, weights=letters[:4])
+    averages = np.array([first, np.zeros(4), vectors[8]], dtype="float32")
+    head = model.get_ref("output_layer")
+    assert_allclose(prediction.vectors, head.predict(averages), rtol=1e-5, atol=1e-6)
+    assert_array_equal(prediction.weights, np.ones(3, dtype="float32"))
+    goals = prediction.targets.values[prediction.targets.rows[:, 0]]
+    assert_array_equal(goals, VALUES[[WORDS.index(word) for word in ("the", "a", "dog")]])
+    _, gradient = model.attrs["loss"](model.ops, docs, predictions)
+    backprop(gradient)
+    counts = [True, True, False, True, False, False, False, False, True]
+    assert_array_equal(tok2vec.attrs["gradient"].any(axis=1), counts)
+    found, batch = model.attrs["predict_hidden"](docs)
+    assert_allclose(found.vectors, prediction.vectors, rtol=1e-5, atol=1e-6)
+    assert_array_equal(found.weights, prediction.weights)
+    assert len(batch.rows) == len(docs)
+    assert model.attrs["weigh"](docs, predictions) == 3
+
+
+@pytest.mark.parametrize("make_tok2vec", [make_ours, make_spacys])
+@pytest.mark.parametrize("loss", VECTOR_LOSSES)
+def test_lmao_learns_texts(loss, make_tok2vec):
+    target, optimizer = FakeTexts(), Adam(0.01)
+    model = make_model(make_tok2vec(), target=target, loss=loss())
+    docs = [*DOCS, Doc(VOCAB), Doc(VOCAB, words=["dog"])]
+    values = [update(model, docs, optimizer) for _ in range(20)]
+    assert np.mean(values[-3:]) < 0.9 * np.mean(values[:3])
+
+
 @pytest.mark.parametrize("make_tok2vec", [make_ours, make_spacys])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_lmao_learns(loss, make_tok2vec):
@@ -323,8 +408,9 @@ def test_lmao_hides_words(make_tok2vec):
 
 @pytest.mark.parametrize("make_tok2vec", [make_ours, make_spacys])
 @pytest.mark.parametrize("texts", [[""], ["", ""], ["unknown words"], [" ", ""], []])
-def test_lmao_survives_batches_without_a_target(make_tok2vec, texts):
-    model, optimizer = make_model(make_tok2vec()), Adam(0.01)
+@pytest.mark.parametrize("make_target", [FakeTarget, FakeTexts])
+def test_lmao_survives_batches_without_a_target(make_tok2vec, texts, make_target):
+    model, optimizer = make_model(make_tok2vec(), target=make_target()), Adam(0.01)
     docs = [Doc(VOCAB, words=text.split()) for text in texts]
     before = parameters(model)
     assert update(model, docs, optimizer) == 0.0

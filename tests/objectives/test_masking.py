@@ -59,6 +59,22 @@ def test_word_masking_visible_words_count(weight, share):
     assert mask.weights.dtype == "float32"
 
 
+@pytest.mark.parametrize("settings", [{"rate": 1.0}, {"rate": 0.5}, {"visible_share": 0.0}])
+def test_word_masking_leaves_single_words_alone(settings):
+    """Nothing around them says which word it was, and they count."""
+    vocab = Vocab()
+    lengths = [1, 0, 3, 1, 1, 0, 2, 1]
+    docs = [Doc(vocab, words=["x"] * n) for n in lengths]
+    alone = np.repeat(lengths, lengths) == 1
+    masking, plain = (WordMasking(random_share=0.2, **settings) for _ in range(2))
+    for _ in range(5):
+        mask, drawn = masking(docs), plain.draw(sum(lengths))
+        assert not mask.hidden[alone].any() and (mask.weights[alone] == 1).all()
+        assert_array_equal(mask.source[alone], np.flatnonzero(alone))
+        for name in ("hidden", "source", "weights"):
+            assert_array_equal(getattr(mask, name)[~alone], getattr(drawn, name)[~alone])
+
+
 def test_word_masking_is_seeded():
     def draw(seed):
         masking = WordMasking(seed=seed)

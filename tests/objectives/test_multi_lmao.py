@@ -54,6 +54,20 @@ class Ids(Table):
         return TargetBatch(None, super().__call__(ops, docs).rows)
 
 
+class Texts(Table):
+    """The vector of the last word of a text."""
+
+    unit = "text"
+
+    def __call__(self, ops, docs):
+        rows = [WORDS.index(doc[-1].text) if doc and doc[-1].text in WORDS else -1 for doc in docs]
+        rows = np.array(rows, dtype="int32").reshape(-1, 1)
+        return TargetBatch(ops.asarray2f(self.values), ops.asarray2i(rows))
+
+    def weigh_tokens(self, ops, docs):
+        return ops.asarray1f([len(token) for doc in docs for token in doc])
+
+
 class SameMasking(WordMasking):
     """The same draw at each call."""
 
@@ -86,6 +100,12 @@ def make_parts(**more):
             "loss": CrossEntropyLoss(),
             "head": create_linear_head_v1(),
             "weight": 0.5,
+        },
+        "text": {
+            "target": Texts(3),
+            "loss": ContrastiveLoss(0.5),
+            "head": create_linear_head_v1(),
+            "weight": 0.75,
         },
     }
 
@@ -168,7 +188,7 @@ def test_multi_lmao_with_a_part_that_has_no_target_in_the_batch():
     model = make_model()
     docs = [Doc(VOCAB, words=["cat"])]
     predictions = model.predict(docs)
-    assert [len(p.vectors) for p in predictions.values()] == [1, 0, 1, 1]
+    assert [len(p.vectors) for p in predictions.values()] == [1, 0, 1, 1, 1]
     assert np.isfinite(update(model, docs, Adam(0.01)))
 
 

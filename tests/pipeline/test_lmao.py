@@ -123,6 +123,16 @@ def test_charlm_lmao_learns_beside_the_labels(table, shared, embed):
     assert max(nlp("the cat saw a dog").cats, key=nlp("the cat saw a dog").cats.get) == "A"
 
 
+def test_charlm_lmao_learns_texts(table):
+    """An objective whose unit is the text, alone."""
+    target = {"@misc": "spacy-charlm.TextVectors.v1", "path": str(table / "table.txt")}
+    objective = {"target": target, "loss": {"@misc": "spacy-charlm.ContrastiveLoss.v1"}}
+    nlp, examples, optimizer = make_nlp(table, objective={**objective, "head": {"hidden_size": 6}})
+    optimizer.learn_rate = 0.02
+    history = [losses["charlm_lmao"] for losses in train(nlp, examples, optimizer, 60)]
+    assert 0 < np.mean(history[-3:]) < 0.8 * np.mean(history[:3])
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_charlm_lmao_moves_the_shared_tok2vec(table, shared):
     """Its gradients add to those of the labels."""

@@ -416,12 +416,56 @@ def test_static_vectors_config(tmp_path):
     block = {"target": {"@misc": "spacy-charlm.StaticVectors.v1"}}
     filled = registry.fill(block)
     assert json.loads(json.dumps(filled)) == filled
-    assert set(filled["target"]) == {"@misc", "path", "unknown", "width"}
+    assert set(filled["target"]) == {"@misc", "path", "unknown", "width", "ngram"}
     # Nothing is read before `open`: the file need not exist.
     block["target"]["path"] = str(tmp_path / "later.txt")
     target = registry.resolve(block)["target"]
     assert isinstance(target, StaticVectors)
     assert target.path == tmp_path / "later.txt"
+
+
+BIGRAMS = {"a": [1, 0], "good": [0, 1], "not good": [3, 4], "good not": [5, 6], "x y z": [7, 8]}
+
+
+@pytest.mark.parametrize(
+    "more, unknown, text, expected",
+    [
+        # White space is skipped, Docs are apart.
+        (
+            {},
+            [],
+            "not|good|a|not| \n|good|not",
+            ["", "not good", "", "", "", "not good", "good not"],
+        ),
+        ({}, [], "Not|GOOD", ["", "not good"]),  # no key has an upper-case letter
+        ({"A": [9, 9]}, [], "not|good|Not|good|not", ["", "not good", "", "", "good not"]),
+        ({}, ["not good"], "not|good|not|x|y", ["", "", "good not", "", ""]),
+        ({"not good": [0, 0]}, [], "not|good|not", ["", "", "good not"]),
+        ({}, [], "good", [""]),
+        ({}, [], "", []),
+    ],
+)
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_static_vectors_of_bigrams(ops, tmp_path, more, unknown, text, expected, in_folder):
+    vocab = make_vectors({**BIGRAMS, **more})
+    if in_folder:
+        vocab.to_disk(tmp_path / "vocab")
+    target = StaticVectors(tmp_path if in_folder else None, unknown, ngram=2)
+    target.open(vocab)
+    found = look_up(ops, target, make_docs(text, "", "good|a", "not"))
+    assert found == [as_float32(BIGRAMS[key]) if key else None for key in expected] + [None] * 3
+    assert target.describe()["ngram"] == 2
+
+
+def test_static_vectors_without_bigrams():
+    for vocab, message in (
+        (make_vectors({"a": [1, 2], "x y z": [3, 4]}), "E221.*'tiny'.*'a', 'x y z'.*default"),
+        (make_floret(), "E221.*floret"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            StaticVectors(ngram=2).open(vocab)
+    with pytest.raises(ValueError, match="E560.*`ngram`"):
+        StaticVectors(ngram=3)
 
 
 @pytest.mark.skipif("CHARLM_DATA" not in os.environ, reason="CHARLM_DATA names no data folder")

@@ -182,6 +182,61 @@ def test_text_corpus_estimates_what_a_batch_holds(longest, tmp_path):
     assert size.words / size.fill_batch(300) == pytest.approx(n_batches, rel=0.05)
 
 
+WORDS = [f"w{i}" for i in range(16)]
+
+
+def mix(path, **settings):
+    words = path.with_name("words.list")
+    words.write_text("\n".join(WORDS))
+    return TextCorpus(path, **{"words": words, "words_share": 0.25, **settings})
+
+
+def test_text_corpus_mixes_single_words_in(path):
+    """30 tokens and 10 words, which do not come twice before all have come once."""
+    corpus, drawn = mix(path), []
+    for _ in range(4):
+        texts = texts_of(corpus)
+        words = [text for text in texts if text in WORDS]
+        assert [text for text in texts if text not in WORDS] == texts_of(TextCorpus(path))
+        # As near to the share as can be, all along.
+        assert [text in WORDS for text in texts] == [False, True] * 10
+        drawn += words
+    for start in (0, 16):
+        assert sorted(drawn[start : start + 16]) == sorted(WORDS)
+    assert drawn[:16] != drawn[16:32]
+    assert (corpus.counts.texts, corpus.counts.words, corpus.counts.single) == (10, 30, 10)
+    assert str(corpus.counts).endswith("; and 10 single words")
+    again, other = mix(path), mix(path, seed=1)
+    assert [text for _ in range(4) for text in texts_of(again) if text in WORDS] == drawn
+    assert [text for _ in range(4) for text in texts_of(other) if text in WORDS] != drawn
+
+
+@pytest.mark.parametrize(
+    "settings, n_texts, n_words",
+    [
+        ({"shuffle": True}, 10, 10),
+        ({"limit": 4}, 4, 4),
+        ({"min_length": 3, "max_length": 2}, 20, 10),  # words are not too short
+        ({"words_share": 0.5}, 10, 30),
+        ({"words_share": 0.0}, 10, 0),
+        ({"words": None}, 10, 0),
+        ({"min_words": 75}, 20, 20),  # two passes of 40 tokens
+    ],
+)
+def test_text_corpus_measures_single_words(path, settings, n_texts, n_words):
+    corpus = mix(path, **settings)
+    docs = list(corpus(NLP))
+    assert sum(doc.text in WORDS for doc in docs) == n_words
+    assert len(docs) == n_texts + n_words
+    size, n_passes = corpus.measure("en"), corpus.count_passes("en")
+    assert size.words * n_passes == sum(map(len, docs))
+    mean = sum(map(len, WORDS)) / len(WORDS)
+    characters = TextCorpus(path, limit=corpus.limit).measure("en").characters
+    assert size.characters == round(characters + n_words // n_passes * mean)
+    if "max_length" not in settings:
+        assert size.doc_words == pytest.approx(sum(len(d) ** 2 for d in docs) / sum(map(len, docs)))
+
+
 def test_text_corpus_errors(tmp_path):
     with pytest.raises(ValueError, match=r"charlm E101.*--paths\.raw_text"):
         list(TextCorpus(None)(NLP))
@@ -206,7 +261,14 @@ def test_text_corpus_nothing_long_enough_is_an_error(path):
 
 @pytest.mark.parametrize(
     "name, value",
-    [("min_length", -1), ("max_length", -1), ("limit", -5), ("buffer_size", 0), ("min_words", -1)],
+    [
+        ("min_length", -1),
+        ("max_length", -1),
+        ("limit", -5),
+        ("buffer_size", 0),
+        ("min_words", -1),
+        ("words_share", 1.0),
+    ],
 )
 def test_text_corpus_setting_out_of_range_is_an_error(path, name, value):
     with pytest.raises(ValueError, match=f"charlm E560.*{name}.*found {value}"):
@@ -227,6 +289,8 @@ def test_text_corpus_resolves_from_config(path):
         "seed": 0,
         "buffer_size": 10_000,
         "min_words": 0,
+        "words": None,
+        "words_share": 0.1,
     }
     # spacy train resolves the block with paths.raw_text = null.
     assert registry.resolve({"corpus": {**block, "path": None}})["corpus"] is not None

@@ -8,17 +8,29 @@ from spacy_charlm.training.crew import Crew
 from spacy_charlm.training.pretrain import LAST, LOG
 from spacy_charlm.training.worker import Worker
 
-NAMES = ["denoising", "document", "multi", "trigram"]
+NAMES = ["denoising", "document", "multi", "texts", "topics", "trigram"]
 
 
 def prepare(tiny, name):
     """Let the tiny run take another config, whose heads are not where that of cosine.cfg is."""
     overrides = dict(tiny.overrides)
-    if name in ("denoising", "multi"):  # a linear head, and several heads
+    if name in ("denoising", "multi", "topics"):  # a linear head, and several heads
         overrides.pop("pretraining.objective.head.hidden_size")
     tiny.overrides = {**overrides, "pretraining.max_epochs": 1}
-    config = tiny.config
-    tiny.config = lambda *args, **kwargs: config(*args, **{**kwargs, "name": name})
+    if name == "topics":  # and with single words among the texts
+        tiny.overrides["corpora.pretrain.words"] = tiny.overrides["paths.target_vectors"]
+    config, blocks = tiny.config, {}
+    if name == "texts":  # an objective of texts alone, whose shards share their targets
+        name = "contrastive"
+        path = "${paths.target_vectors}"
+        blocks["pretraining.objective.target"] = {
+            "@misc": "spacy-charlm.TextVectors.v1",
+            "path": path,
+            "pooling": "idf",
+        }
+    tiny.config = lambda overrides=None, more=None: config(
+        overrides, {**blocks, **(more or {})}, name
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,9 +14,13 @@ from spacy_charlm.training.rounds import Rounds, scan_corpus
 TEXTS = [f"Text {i} can't be word{i}, nor the other{i % 7} one." for i in range(60)]
 
 
+WORDS = [f"single{i}" for i in range(50)]
+
+
 @pytest.fixture
 def path(tmp_path):
     (tmp_path / "raw.txt").write_text("\n".join(TEXTS), encoding="utf8")
+    (tmp_path / "words.list").write_text("\n".join(WORDS), encoding="utf8")
     return tmp_path / "raw.txt"
 
 
@@ -38,8 +42,9 @@ def read(rounds, epoch=0, first=0):
     ]
 
 
-def make_rounds(path, **settings):
-    corpus = TextCorpus(path, shuffle=True, buffer_size=20)
+def make_rounds(path, words=True, **settings):
+    words = path.with_name("words.list") if words else None
+    corpus = TextCorpus(path, shuffle=True, buffer_size=20, words=words)
     return Rounds(spacy.blank("en"), corpus, batch, **{"block_size": 500, **settings})
 
 
@@ -57,11 +62,31 @@ def texts_of(found):
 
 
 def test_rounds_hold_every_text_once_in_another_order_each_pass(path):
-    rounds = make_rounds(path)
+    rounds = make_rounds(path, words=False)
     first, second = texts_of(read(rounds, 0)), texts_of(read(rounds, 1))
     assert sorted(first) == sorted(second) == sorted(TEXTS)
     assert first != second
     assert texts_of(read(rounds, 0)) == first
+
+
+def test_rounds_hold_other_words_each_pass(path):
+    """Another tenth of the tokens, in each pass other ones."""
+    rounds, nlp = make_rounds(path), spacy.blank("en")
+    passes = [
+        [
+            doc.text
+            for steps in rounds.read(epoch)
+            for step in steps
+            for _, docs in step
+            for doc in docs
+        ]
+        for epoch in range(2)
+    ]
+    first, second = ([text for text in texts if text in WORDS] for texts in passes)
+    n_tokens = sum(len(nlp.make_doc(text)) for text in TEXTS)
+    assert len(first) == len(second) == n_tokens // 9
+    assert sorted(passes[0]) == sorted([*TEXTS, *first]) and first != second
+    assert set(first[:50]) == set(WORDS) == set([*first[50:], *second][:50])
 
 
 @pytest.mark.parametrize("n_shards", [1, 3])
@@ -120,12 +145,18 @@ def test_prefetch_passes_an_error_on(path):
 
 def test_rounds_read_other_readers(tmp_path):
     nlp = spacy.blank("en")
-    DocBin(docs=[nlp.make_doc(text) for text in TEXTS]).to_disk(tmp_path / "raw.spacy")
-    for corpus in (Corpus(tmp_path / "raw.spacy"), TextCorpus(tmp_path / "raw.spacy")):
+    path = tmp_path / "raw.spacy"
+    DocBin(docs=[nlp.make_doc(text) for text in TEXTS]).to_disk(path)
+    (tmp_path / "words.list").write_text("\n".join(WORDS), encoding="utf8")
+    mixed = TextCorpus(path, words=tmp_path / "words.list")
+    n_words = mixed.measure("en").words - TextCorpus(path).measure("en").words
+    for corpus, n_docs in ((Corpus(path), 60), (TextCorpus(path), 60), (mixed, 60 + n_words)):
         rounds = Rounds(spacy.blank("en"), corpus, batch, block_size=500)
         whole = read(rounds)
         assert len(whole) > 2 and read(rounds, 0, 1) == whole[1:]
-        assert sum(len(docs) for steps in whole for step in steps for _, docs in step) == 60
+        assert sum(len(docs) for steps in whole for step in steps for _, docs in step) == n_docs
+    batches = [docs for steps in rounds.read(0) for step in steps for _, docs in step]
+    assert all(doc.vocab is rounds.nlp.vocab for docs in batches for doc in docs)
 
 
 def test_scan_corpus_counts_and_knows_the_texts_again(path):
