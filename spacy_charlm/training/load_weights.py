@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from spacy.language import Language
 from spacy.util import logger
@@ -12,6 +13,9 @@ from ..errors import Errors
 from ..pipeline.find_tok2vec import get_layer
 from .optimizer import scale_learn_rate
 
+# From the pipeline, the component and the loaded layer, as `LogisticRegression`.
+Fit = Callable[[Language, str, Model], Any]
+
 ADAM = "spacy-charlm.Adam.v1"
 
 
@@ -20,6 +24,7 @@ def create_load_weights_v1(
     component: str = "tok2vec",
     layer: str = "",
     learn_rate_scale: float = 1.0,
+    fit: Fit | None = None,
 ) -> Callable[[Language], Language]:
     """Create a callback that loads pretrained weights after the pipeline has been initialised.
 
@@ -35,6 +40,8 @@ def create_load_weights_v1(
     learn_rate_scale (float): Factor on the learning rate of the loaded layers, so that they change
         more slowly than new ones. Requires the optimizer `spacy-charlm.Adam.v1`.
         Recommended values: 0.05 to 1.
+    fit (Optional[Callable]): Block such as `spacy-charlm.LogisticRegression.v1`, which fits text
+        classifiers to the loaded layers; None starts them as their architecture does.
     RETURNS (Callable[[Language], Language]): The callback.
     RAISES (ValueError): When the callback runs: if the weights are missing, damaged or do not fit.
     """
@@ -47,6 +54,8 @@ def create_load_weights_v1(
             if learn_rate_scale != 1.0:
                 _check_optimizer(nlp, learn_rate_scale)
                 scale_learn_rate(model, learn_rate_scale)
+            if fit is not None:
+                fit(nlp, component, model)
         return nlp
 
     return load_weights

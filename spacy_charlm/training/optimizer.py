@@ -36,6 +36,9 @@ class SelfSteppingOptimizer(Optimizer):
         if self.nr_update[key] > self._steps:
             self._steps = self.nr_update[key]
             super().step_schedules()
+        if self.averages is not None and key not in self.averages:
+            # thinc starts them at zero, which the first evaluation of `spacy train` would see.
+            self.averages[key] = weights.copy()
         scale = kwargs.pop("lr_scale", 1.0) * _LEARN_RATE_SCALES.get(key[0], 1.0)
         return super().__call__(key, weights, gradient, lr_scale=scale, **kwargs)
 
