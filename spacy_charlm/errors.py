@@ -268,7 +268,7 @@ class Errors(metaclass=_WithCodes):
     )
     E507 = (
         "Expected `learn_rate_scale` of zero or more and the optimizer {expected}, which applies "
-        "it, but found {scale} and {found}. Set @optimizers in [training.optimizer] to "
+        "it and `delay`, but found {scale} and {found}. Set @optimizers in [training.optimizer] to "
         "{expected}; its settings are those of Adam.v1."
     )
     E508 = (
