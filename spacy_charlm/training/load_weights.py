@@ -12,12 +12,10 @@ from ..card import apply_weights, read_card, read_weights
 from ..checks import Count, checked
 from ..errors import Errors
 from ..pipeline.find_tok2vec import get_layer
-from .optimizer import scale_learn_rate
+from .optimizer import check_optimizer, scale_learn_rate
 
 # From the pipeline, the component and the loaded layer, as `LogisticRegression`.
 Fit = Callable[[Language, str, Model], Any]
-
-ADAM = "spacy-charlm.Adam.v1"
 
 
 @checked("spacy-charlm.load_weights.v1")
@@ -57,7 +55,7 @@ def create_load_weights_v1(
             model = _find_layer(nlp, component, layer)
             load_into(model, Path(path))
             if learn_rate_scale != 1.0 or delay:
-                _check_optimizer(nlp, learn_rate_scale)
+                check_optimizer(nlp, learn_rate_scale)
                 scale_learn_rate(model, learn_rate_scale, delay)
             if fit is not None:
                 fit(nlp, component, model)
@@ -93,12 +91,6 @@ def _find_layer(nlp: Language, component: str, layer: str) -> Model:
         refs = model.ref_names
         raise ValueError(Errors.E505.format(layer=layer, component=component, names=refs))
     return found
-
-
-def _check_optimizer(nlp: Language, scale: float) -> None:
-    optimizer = nlp.config["training"].get("optimizer", {}).get("@optimizers")
-    if scale < 0 or optimizer != ADAM:
-        raise ValueError(Errors.E507.format(scale=scale, found=optimizer, expected=ADAM))
 
 
 def _check_init_tok2vec(nlp: Language) -> None:

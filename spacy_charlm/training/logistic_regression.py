@@ -15,6 +15,7 @@ from ..checks import Count, Seed, checked
 from ..errors import Errors
 from ..pipeline.find_tok2vec import LISTENER, get_layer
 from .calibrate import BATCH, read_truths
+from .optimizer import check_optimizer, scale_learn_rate
 
 # Inverse strengths of the regularisation. Small values suffice: the features are standardised and
 # the labels are few.
@@ -37,6 +38,9 @@ class LogisticRegression:
     cross-validation on the same texts, by the log loss. Training then begins with what a probe of
     the weights would score, rather than with a classifier that knows nothing.
 
+    learn_rate_scale (float): Factor on the learning rate of the linear layers that were fitted, so
+        that they stay near the regression. Requires the optimizer `spacy-charlm.Adam.v1`.
+        Recommended values: 0.01 to 1.
     limit (int): Most texts to fit on, the first of the corpus; 0 for all. Recommended values: 1000
         to 20,000.
     seed (int): Seed of the folds.
@@ -44,7 +48,10 @@ class LogisticRegression:
     """
 
     @checked("spacy-charlm.LogisticRegression.v1")
-    def __init__(self, limit: Count = 10_000, seed: Seed = 0) -> None:
+    def __init__(
+        self, learn_rate_scale: float = 1.0, limit: Count = 10_000, seed: Seed = 0
+    ) -> None:
+        self.learn_rate_scale = learn_rate_scale
         self.limit = limit
         self.seed = seed
 
@@ -56,7 +63,8 @@ class LogisticRegression:
         loaded (Model): The layer that they have been loaded into.
         RETURNS (Dict[str, float]): The chosen C, as in scikit-learn, by the names of the
             classifiers. One whose training texts have fewer than two classes is left out.
-        RAISES (ValueError): If no classifier reads the tok2vec, or there is no training corpus.
+        RAISES (ValueError): If no classifier reads the tok2vec, there is no training corpus, or the
+            optimizer cannot scale learning rates.
         """
         readers = {
             name: tok2vec
@@ -66,6 +74,8 @@ class LogisticRegression:
         if not readers:
             names = nlp.component_names
             raise ValueError(Errors.E508.format(component=component, names=names))
+        if self.learn_rate_scale != 1.0:
+            check_optimizer(nlp, self.learn_rate_scale)
         chosen = {}
         # Components that are frozen, or whose training goes on, are disabled here.
         for name in [name for name in nlp.pipe_names if name in readers]:
@@ -75,6 +85,9 @@ class LogisticRegression:
             else:
                 logger.info("Fitted '%s' on frozen vectors (C = %s)", name, C)
                 chosen[name] = C
+                if self.learn_rate_scale != 1.0:
+                    output = nlp.get_pipe(name).model.get_ref("output_layer")
+                    scale_learn_rate(output, self.learn_rate_scale)
         return chosen
 
     def _fit(self, nlp: Language, name: str, tok2vec: Model) -> float | None:

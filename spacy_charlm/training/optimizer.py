@@ -3,8 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+from spacy.language import Language
 from thinc.api import Model, Optimizer
 
+from ..errors import Errors
+
+ADAM = "spacy-charlm.Adam.v1"
 # `spacy train` creates its optimizer after the pipeline has been initialised, and an optimizer gets
 # only the id of a layer. So factors and delays set during initialisation are kept here. Ids are
 # unique.
@@ -19,6 +23,18 @@ def scale_learn_rate(layer: Model, scale: float, delay: int = 0) -> None:
     delay (int): First updates of a training in which the layer stays as it is.
     """
     _LEARN_RATE_SCALES.update((node.id, (scale, delay)) for node in layer.walk())
+
+
+def check_optimizer(nlp: Language, scale: float) -> None:
+    """Check that `spacy train` will apply what `scale_learn_rate` sets.
+
+    nlp (Language): The pipeline.
+    scale (float): The factor.
+    RAISES (ValueError): If the factor is negative, or the optimizer of [training] is another one.
+    """
+    optimizer = nlp.config["training"].get("optimizer", {}).get("@optimizers")
+    if scale < 0 or optimizer != ADAM:
+        raise ValueError(Errors.E507.format(scale=scale, found=optimizer, expected=ADAM))
 
 
 class SelfSteppingOptimizer(Optimizer):
