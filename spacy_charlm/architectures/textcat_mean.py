@@ -13,7 +13,6 @@ from thinc.api import (
     concatenate,
     glorot_uniform_init,
     list2ragged,
-    reduce_mean,
     resizable,
     zero_init,
 )
@@ -30,9 +29,9 @@ from ..types import Tok2Vec
 
 # From the vectors of the tokens to one vector per text, whose width is so many times theirs.
 POOLINGS: dict[str, tuple[Callable[[], Model[Ragged, Floats2d]], int]] = {
-    "mean": (reduce_mean, 1),
+    "mean": (lambda: pool(mean=True), 1),
     "attention": (attention, 1),
-    "mean_max": (lambda: concatenate(reduce_mean(), pool()), 2),
+    "mean_max": (lambda: concatenate(pool(mean=True), pool()), 2),
 }
 
 

@@ -134,6 +134,7 @@ def char_cnn_case(**settings):
 
 CASES = {
     "pool": Case(pool, FLOATS, pack_ragged, unpack_rows, 3),
+    "pool-mean": Case(lambda: pool(mean=True), FLOATS, pack_ragged, unpack_rows, 3),
     "attention": Case(attention, FLOATS, pack_ragged, unpack_rows, 3),
     "mean_max": Case(POOLINGS["mean_max"][0], FLOATS, pack_ragged, unpack_rows, 6),
     "conv": Case(lambda: conv(4, 3, 3), FLOATS, pack_ragged, unpack_ragged, 4),
@@ -178,6 +179,7 @@ CASES = {
     "char_cnn-windows": char_cnn_case(windows=[1, 3, 7], filters=[2, 2, 3]),
 }
 GRADIENT_CASES = [name for name, case in CASES.items() if case.nO]
+WITHOUT_PARAMETERS = ("pool", "pool-mean", "mean_max")
 FLOAT_CASES = [name for name, case in CASES.items() if case.items is FLOATS]
 BATCHES = {
     "full": lambda items: items,
@@ -191,7 +193,11 @@ def make_model(case, ops):
     model = case.build()
     for node in model.walk():
         node.ops = ops
-    return model.initialize(X=case.pack(ops, case.items))
+    model.initialize(X=case.pack(ops, case.items))
+    for node in model.walk():
+        if "Q" in node.param_names:  # it starts at zero, where its gradient by the input is zero
+            node.set_param("Q", ops.asarray1f(np.linspace(-1, 1, node.get_dim("nO"))))
+    return model
 
 
 def arrays_of(X):
