@@ -299,8 +299,18 @@ class Errors(metaclass=_WithCodes):
     )
     E507 = (
         "Expected `learn_rate_scale` of zero or more and the optimizer {expected}, which applies "
-        "it, but found {scale} and {found}. Set @optimizers in [training.optimizer] to "
+        "it and `delay`, but found {scale} and {found}. Set @optimizers in [training.optimizer] to "
         "{expected}; its settings are those of Adam.v1."
+    )
+    E508 = (
+        "Expected a text classifier of the architecture spacy-charlm.TextCatMean.v1 that reads the "
+        "tok2vec of '{component}', to start it from a logistic regression, but found the "
+        "components {names}. Leave out the block [initialize.after_init.fit]."
+    )
+    E509 = (
+        "Expected [training.train_corpus] to name a corpus of the config, on whose texts "
+        "spacy-charlm.LogisticRegression.v1 fits a text classifier, but found none: {reason}. Add "
+        "the section, or leave out the block [initialize.after_init.fit]."
     )
     E520 = (
         "Expected to write '{path}', but it failed ({reason}). Make room, change the permissions, "
@@ -432,6 +442,10 @@ class Errors(metaclass=_WithCodes):
     E573 = (
         "Expected texts in '{path}' with the categories of the pipeline, {expected}, but found "
         "only {found}. Give texts with the labels that the pipeline was trained on."
+    )
+    W508 = (
+        "Expected training texts of at least two classes of '{name}', to start it from a logistic "
+        "regression, but found fewer. It starts as without one."
     )
     W520 = (
         "A worker was lost ({reason}). All workers restart from the last checkpoint and repeat the "

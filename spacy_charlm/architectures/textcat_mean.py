@@ -1,5 +1,6 @@
-"""A text classifier for few labels: mean over the text, standardisation, linear layer."""
+"""A text classifier for few labels: pooling over the text, standardisation, linear layer."""
 
+from collections.abc import Callable
 from functools import partial
 
 from spacy.ml.models.textcat import NEG_VALUE, resize_and_set_ref
@@ -7,10 +8,11 @@ from spacy.tokens import Doc
 from thinc.api import (
     Linear,
     Model,
+    Ragged,
     chain,
+    concatenate,
     glorot_uniform_init,
     list2ragged,
-    reduce_mean,
     resizable,
     zero_init,
 )
@@ -18,16 +20,26 @@ from thinc.layers.resizable import resize_linear_weighted
 from thinc.types import Floats2d
 
 from ..checks import Size, checked
+from ..errors import Errors
+from ..layers.attention import attention
+from ..layers.pool import pool
 from ..layers.probabilities import probabilities
 from ..layers.standardise import standardise
 from ..types import Tok2Vec
 
+# From the vectors of the tokens to one vector per text, whose width is so many times theirs.
+POOLINGS: dict[str, tuple[Callable[[], Model[Ragged, Floats2d]], int]] = {
+    "mean": (lambda: pool(mean=True), 1),
+    "attention": (attention, 1),
+    "mean_max": (lambda: concatenate(pool(mean=True), pool()), 2),
+}
+
 
 @checked("spacy-charlm.TextCatMean.v1")
 def build_textcat_mean_v1(
-    tok2vec: Tok2Vec, exclusive_classes: bool, nO: Size | None = None
+    tok2vec: Tok2Vec, exclusive_classes: bool, pooling: str = "mean", nO: Size | None = None
 ) -> Model[list[Doc], Floats2d]:
-    """Classify the mean of a text's vectors, standardised, with one linear layer.
+    """Classify the pooled vectors of a text, standardised, with one linear layer.
 
     The model has very few parameters of its own, so it hardly overfits: what it knows is in the
     tok2vec. Averaged vectors of texts differ by a small part of their length. Without the
@@ -40,12 +52,22 @@ def build_textcat_mean_v1(
 
     tok2vec (Model[List[Doc], List[Floats2d]]): The tok2vec, or a listener.
     exclusive_classes (bool): Whether a text has exactly one class.
+    pooling (str): How the vectors of the tokens become one per text: their "mean"; "attention",
+        a mean with weights from a learned vector, which starts as the plain mean; or "mean_max",
+        the mean and the maximum of each dimension.
     nO (Optional[int]): Number of classes, set by the component.
     RETURNS (Model[List[Doc], Floats2d]): The model of a textcat component.
+    RAISES (ValueError): If the pooling is unknown.
 
     Shapes: nD Docs -> scores (nD, nO)
     """
+    if pooling not in POOLINGS:
+        raise ValueError(
+            Errors.E540.format(name="pooling", expected=", ".join(POOLINGS), found=pooling)
+        )
+    make_pooling, times = POOLINGS[pooling]
     width = tok2vec.maybe_get_dim("nO")
+    width = width * times if width is not None else None
     fill: dict[str, float] = {"b": NEG_VALUE if exclusive_classes else 0, "W": 0}
     init_W = zero_init if exclusive_classes else glorot_uniform_init
     output = Linear(nO=nO, nI=width, init_W=init_W)
@@ -53,8 +75,10 @@ def build_textcat_mean_v1(
         output, resize_layer=partial(resize_linear_weighted, fill_defaults=fill)
     )
     scores = probabilities(exclusive_classes)
-    model: Model = chain(tok2vec, list2ragged(), reduce_mean(), standardise(width), logits, scores)
+    head = standardise(width)
+    model: Model = chain(tok2vec, list2ragged(), make_pooling(), head, logits, scores)
     model.set_ref("tok2vec", tok2vec)
+    model.set_ref("standardise", head)
     model.set_ref("output_layer", output)
     model.set_ref("probabilities", scores)
     model.attrs["resize_output"] = partial(resize_and_set_ref, resizable_layer=logits)

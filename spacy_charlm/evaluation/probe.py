@@ -17,6 +17,7 @@ from ..errors import Errors
 from ..machine import use_blas
 from ..pipeline.find_tok2vec import load_tok2vec, open_target
 from ..training.load_weights import load_into
+from ..training.logistic_regression import N_FOLDS, STRENGTHS
 from ..types import Score
 from .labelled_texts import (
     OUTSIDE,
@@ -29,9 +30,6 @@ from .labelled_texts import (
 from .text_vectors import TokenReader, embed_items, read_by_target, read_by_tok2vec
 
 PRETRAINED, RANDOM, GUESS = "pretrained tok2vec", "random weights", "most frequent label"
-# Small values suffice: the vectors are standardised and the labels are few.
-STRENGTHS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.1, 1.0, 10.0)
-N_FOLDS = 5
 
 
 def probe(

@@ -16,9 +16,10 @@ def probabilities(exclusive: bool) -> Model[Floats2d, Floats2d]:
 
     Classifiers that fit their few training texts well are too sure of themselves on others. In
     prediction, and only there, the logits are multiplied by the parameter `scale`. It is 1 until
-    `spacy-charlm.calibrate.v1` sets it. A positive scale never changes which class is the most
-    probable one, or which side of 0.5 a probability is on. After Guo et al., "On Calibration of
-    Modern Neural Networks" (2017), whose temperature is the inverse of the scale.
+    `spacy-charlm.calibrate.v1` sets it, and again after a further update. A positive scale never
+    changes which class is the most probable one, or which side of 0.5 a probability is on. After
+    Guo et al., "On Calibration of Modern Neural Networks" (2017), whose temperature is the inverse
+    of the scale.
 
     exclusive (bool): Whether the classes exclude each other: softmax rather than sigmoid.
     RETURNS (Model[Floats2d, Floats2d]): The layer.
@@ -40,7 +41,10 @@ def forward(
     """Scale the logits in prediction, then apply the softmax or the sigmoid."""
     ops: Any = model.ops
     exclusive = model.attrs["exclusive"]
-    if not is_train:
+    if is_train:
+        # The scale of the last pipeline that was saved would saturate later scores.
+        init(model)
+    else:
         X = X * model.get_param("scale")
     Y = ops.softmax(X) if exclusive else ops.sigmoid(X)
 

@@ -67,7 +67,7 @@ def calibrate(nlp: Language, examples: Iterable[Example], limit: int = 0) -> dic
     for name, layer in layers.items():
         pipe: Any = nlp.get_pipe(name)
         exclusive = layer.attrs["exclusive"]
-        truths = _read_truths(examples, pipe.labels, exclusive)
+        truths = read_truths(examples, pipe.labels, exclusive)
         rows = np.flatnonzero(np.isfinite(truths).any(axis=1))
         if len(rows):
             logits = _predict_logits(nlp, name, [examples[i] for i in rows])
@@ -131,8 +131,14 @@ def fit_scale(logits: np.ndarray, truths: np.ndarray, exclusive: bool) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def _read_truths(examples: Sequence[Example], labels: Sequence[str], exclusive: bool) -> np.ndarray:
-    """Read which categories the texts have, (n, nO); NaN where it is unknown."""
+def read_truths(examples: Sequence[Example], labels: Sequence[str], exclusive: bool) -> np.ndarray:
+    """Read which categories texts have.
+
+    examples (Sequence[Example]): The texts.
+    labels (Sequence[str]): The categories.
+    exclusive (bool): Whether a text has exactly one of them.
+    RETURNS (ndarray): 1 or 0; NaN where it is unknown, for exclusive classes all of a row, (n, nO).
+    """
     all_cats = [example.reference.cats for example in examples]
     rows = [[cats.get(label, np.nan) for label in labels] for cats in all_cats]
     truths = np.array(rows, dtype="float64").reshape(len(rows), len(labels))

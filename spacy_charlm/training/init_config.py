@@ -252,7 +252,7 @@ class Task:
     text (str): The sentence for the header of the config; {embed} stands for the embed layer.
     components (Dict[str, Dict[str, Any]]): Components after the tok2vec; spaCy fills in the rest.
     learn_rate (float): Learning rate of `spacy train`.
-    learn_rate_scale (float): Factor on it for pretrained weights.
+    after_init (Dict[str, Any]): Settings of the callback that loads pretrained weights.
     score_weights (Dict[str, float]): Where they differ from spaCy's.
     before_to_disk (Dict[str, Any]): Block of the callback for pipelines that are saved.
     note (str): Comment for the header of the config.
@@ -261,7 +261,7 @@ class Task:
     text: str
     components: Block = field(default_factory=dict)
     learn_rate: float = 0.001
-    learn_rate_scale: float = 1.0
+    after_init: Block = field(default_factory=dict)
     score_weights: Block = field(default_factory=dict)
     before_to_disk: Block = field(default_factory=dict)
     note: str = ""
@@ -276,6 +276,12 @@ def _textcat(name: str, threshold: float, exclusive: bool) -> Block:
     return {name: {"factory": name, "threshold": threshold, "model": model}}
 
 
+# With few labels: see docs/results.md, "Fine-tuning with few labels".
+FINE_TUNING: Block = {
+    "learn_rate_scale": 0.03,
+    "delay": 50,
+    "fit": {"@misc": "spacy-charlm.LogisticRegression.v1", "learn_rate_scale": 0.1},
+}
 CALIBRATE: Block = {"@callbacks": "spacy-charlm.calibrate.v1"}
 TAGGER = {"tagger": {"factory": "tagger", "model": _listen("spacy.Tagger.v2")}}
 PRETRAIN = "pretrain"
@@ -286,14 +292,15 @@ TASKS: dict[str, Task] = {
         "Trains a text classifier with exclusive classes on {embed}.",
         _textcat("textcat", 0.0, exclusive=True),
         learn_rate=0.003,
-        learn_rate_scale=0.1,
+        after_init=FINE_TUNING,
+        score_weights={"cats_macro_auc": 1.0, "cats_score": 0.0},
         before_to_disk=CALIBRATE,
     ),
     "textcat_multilabel": Task(
         "Trains a text classifier whose classes do not exclude each other on {embed}.",
         _textcat("textcat_multilabel", 0.5, exclusive=False),
         learn_rate=0.003,
-        learn_rate_scale=0.1,
+        after_init=FINE_TUNING,
         before_to_disk=CALIBRATE,
     ),
     "ner": Task(
@@ -498,7 +505,7 @@ def init_config(options: ConfigOptions) -> Config:
         }
         if task.before_to_disk:
             blocks["training"]["before_to_disk"] = _complete(task.before_to_disk)
-        blocks["initialize"]["after_init"] = _load_weights(scale=task.learn_rate_scale)
+        blocks["initialize"]["after_init"] = _load_weights(**task.after_init)
     if options.typos:
         blocks["corpora"] = {"train": {"augmenter": _make_augmenter()}}
     if options.lmao:
@@ -553,14 +560,16 @@ def _make_augmenter() -> Block:
     return _complete({"@augmenters": "spacy-charlm.typo_augmenter.v1", "typos": TYPOS})
 
 
-def _load_weights(component: str = "tok2vec", layer: str = "", scale: float = 1.0) -> Block:
-    return {
-        "@callbacks": "spacy-charlm.load_weights.v1",
-        "path": "${paths.init_weights}",
-        "component": component,
-        "layer": layer,
-        "learn_rate_scale": scale,
-    }
+def _load_weights(component: str = "tok2vec", layer: str = "", **settings: Any) -> Block:
+    return _complete(
+        {
+            "@callbacks": "spacy-charlm.load_weights.v1",
+            "path": "${paths.init_weights}",
+            "component": component,
+            "layer": layer,
+            **settings,
+        }
+    )
 
 
 def _drop_lmao() -> Block:

@@ -2,24 +2,30 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from spacy.language import Language
 from spacy.util import logger
 from thinc.api import Model
 
 from ..card import apply_weights, read_card, read_weights
+from ..checks import Count, checked
 from ..errors import Errors
 from ..pipeline.find_tok2vec import get_layer
-from .optimizer import scale_learn_rate
+from .optimizer import check_optimizer, scale_learn_rate
 
-ADAM = "spacy-charlm.Adam.v1"
+# From the pipeline, the component and the loaded layer, as `LogisticRegression`.
+Fit = Callable[[Language, str, Model], Any]
 
 
+@checked("spacy-charlm.load_weights.v1")
 def create_load_weights_v1(
     path: Path | None = None,
     component: str = "tok2vec",
     layer: str = "",
     learn_rate_scale: float = 1.0,
+    delay: Count = 0,
+    fit: Fit | None = None,
 ) -> Callable[[Language], Language]:
     """Create a callback that loads pretrained weights after the pipeline has been initialised.
 
@@ -35,6 +41,10 @@ def create_load_weights_v1(
     learn_rate_scale (float): Factor on the learning rate of the loaded layers, so that they change
         more slowly than new ones. Requires the optimizer `spacy-charlm.Adam.v1`.
         Recommended values: 0.05 to 1.
+    delay (int): First updates in which the loaded layers stay as they are. Requires the same
+        optimizer. Recommended values: 0 to 200.
+    fit (Optional[Callable]): Block such as `spacy-charlm.LogisticRegression.v1`, which fits text
+        classifiers to the loaded layers; None starts them as their architecture does.
     RETURNS (Callable[[Language], Language]): The callback.
     RAISES (ValueError): When the callback runs: if the weights are missing, damaged or do not fit.
     """
@@ -44,9 +54,11 @@ def create_load_weights_v1(
         if path is not None and nlp.pipe_names:
             model = _find_layer(nlp, component, layer)
             load_into(model, Path(path))
-            if learn_rate_scale != 1.0:
-                _check_optimizer(nlp, learn_rate_scale)
-                scale_learn_rate(model, learn_rate_scale)
+            if learn_rate_scale != 1.0 or delay:
+                check_optimizer(nlp, learn_rate_scale)
+                scale_learn_rate(model, learn_rate_scale, delay)
+            if fit is not None:
+                fit(nlp, component, model)
         return nlp
 
     return load_weights
@@ -79,12 +91,6 @@ def _find_layer(nlp: Language, component: str, layer: str) -> Model:
         refs = model.ref_names
         raise ValueError(Errors.E505.format(layer=layer, component=component, names=refs))
     return found
-
-
-def _check_optimizer(nlp: Language, scale: float) -> None:
-    optimizer = nlp.config["training"].get("optimizer", {}).get("@optimizers")
-    if scale < 0 or optimizer != ADAM:
-        raise ValueError(Errors.E507.format(scale=scale, found=optimizer, expected=ADAM))
 
 
 def _check_init_tok2vec(nlp: Language) -> None:

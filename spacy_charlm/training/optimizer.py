@@ -1,22 +1,40 @@
-"""Adam whose schedules advance by themselves, with a learning rate factor for single layers."""
+"""Adam whose schedules advance by themselves, with a slower or later start for single layers."""
 
 from collections.abc import Iterable
 from typing import Any
 
+from spacy.language import Language
 from thinc.api import Model, Optimizer
 
+from ..errors import Errors
+
+ADAM = "spacy-charlm.Adam.v1"
 # `spacy train` creates its optimizer after the pipeline has been initialised, and an optimizer gets
-# only the id of a layer. So factors set during initialisation are kept here. Ids are unique.
-_LEARN_RATE_SCALES: dict[int, float] = {}
+# only the id of a layer. So factors and delays set during initialisation are kept here. Ids are
+# unique.
+_LEARN_RATE_SCALES: dict[int, tuple[float, int]] = {}
 
 
-def scale_learn_rate(layer: Model, scale: float) -> None:
+def scale_learn_rate(layer: Model, scale: float, delay: int = 0) -> None:
     """Set a factor on the learning rate of a layer and all its sublayers.
 
     layer (Model): The layer, such as a pretrained tok2vec.
     scale (float): Factor on the learning rate, in every `spacy-charlm.Adam.v1`.
+    delay (int): First updates of a training in which the layer stays as it is.
     """
-    _LEARN_RATE_SCALES.update((node.id, scale) for node in layer.walk())
+    _LEARN_RATE_SCALES.update((node.id, (scale, delay)) for node in layer.walk())
+
+
+def check_optimizer(nlp: Language, scale: float) -> None:
+    """Check that `spacy train` will apply what `scale_learn_rate` sets.
+
+    nlp (Language): The pipeline.
+    scale (float): The factor.
+    RAISES (ValueError): If the factor is negative, or the optimizer of [training] is another one.
+    """
+    optimizer = nlp.config["training"].get("optimizer", {}).get("@optimizers")
+    if scale < 0 or optimizer != ADAM:
+        raise ValueError(Errors.E507.format(scale=scale, found=optimizer, expected=ADAM))
 
 
 class SelfSteppingOptimizer(Optimizer):
@@ -24,7 +42,7 @@ class SelfSteppingOptimizer(Optimizer):
 
     `spacy pretrain` never calls `step_schedules`, so a learning rate that warms up from zero stays
     at zero. This optimizer steps them itself as soon as any parameter is updated again.
-    `scale_learn_rate` sets factors on the learning rates of single layers.
+    `scale_learn_rate` sets factors on the learning rates of single layers, and delays.
     """
 
     def __init__(self, learn_rate: Any, **settings: Any) -> None:
@@ -36,7 +54,11 @@ class SelfSteppingOptimizer(Optimizer):
         if self.nr_update[key] > self._steps:
             self._steps = self.nr_update[key]
             super().step_schedules()
-        scale = kwargs.pop("lr_scale", 1.0) * _LEARN_RATE_SCALES.get(key[0], 1.0)
+        if self.averages is not None and key not in self.averages:
+            # thinc starts them at zero, which the first evaluation of `spacy train` would see.
+            self.averages[key] = weights.copy()
+        scale, delay = _LEARN_RATE_SCALES.get(key[0], (1.0, 0))
+        scale *= kwargs.pop("lr_scale", 1.0) * (self._steps >= delay)
         return super().__call__(key, weights, gradient, lr_scale=scale, **kwargs)
 
     def step_schedules(self) -> None:

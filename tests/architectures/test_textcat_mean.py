@@ -3,6 +3,8 @@ import spacy
 from spacy.training import Example
 from thinc.api import fix_random_seed
 
+from spacy_charlm.architectures.textcat_mean import POOLINGS
+
 LABELS = {
     "textcat": [("a good film", "pos"), ("a bad film", "neg")],
     "textcat_multilabel": [("a good film", "pos"), ("a bad film", "neg")],
@@ -26,7 +28,7 @@ TOK2VEC = {"@architectures": "spacy.Tok2Vec.v2", "embed": EMBED, "encode": ENCOD
 LISTENER = {"@architectures": "spacy.Tok2VecListener.v1", "width": 16, "upstream": "*"}
 
 
-def make_nlp(name, listener):
+def make_nlp(name, listener, pooling="mean"):
     fix_random_seed(0)
     nlp = spacy.blank("en")
     if listener:
@@ -35,6 +37,7 @@ def make_nlp(name, listener):
         "@architectures": "spacy-charlm.TextCatMean.v1",
         "tok2vec": LISTENER if listener else TOK2VEC,
         "exclusive_classes": name == "textcat",
+        "pooling": pooling,
     }
     nlp.add_pipe(name, config={"model": model})
     examples = []
@@ -46,9 +49,11 @@ def make_nlp(name, listener):
 
 
 @pytest.mark.parametrize("name", LABELS)
-@pytest.mark.parametrize("listener", [False, True])
-def test_textcat_mean_overfits_two_sentences(tmp_path, name, listener):
-    nlp, examples = make_nlp(name, listener)
+@pytest.mark.parametrize(
+    "listener, pooling", [(False, "mean"), (True, "mean"), (True, "attention"), (True, "mean_max")]
+)
+def test_textcat_mean_overfits_two_sentences(tmp_path, name, listener, pooling):
+    nlp, examples = make_nlp(name, listener, pooling)
     optimizer = nlp.create_optimizer()
     for _ in range(60):
         nlp.update(examples, sgd=optimizer)
@@ -67,3 +72,14 @@ def test_textcat_mean_takes_a_new_label():
     before = nlp("a good film").cats
     nlp.get_pipe("textcat").add_label("odd")
     assert nlp("a good film").cats == pytest.approx({**before, "odd": 0.0}, abs=1e-5)
+
+
+def test_textcat_mean_starts_with_attention_as_the_mean():
+    scores = [make_nlp("textcat_multilabel", False, how)[0]("a good film").cats for how in POOLINGS]
+    mean, attention, mean_max = scores
+    assert attention == pytest.approx(mean, abs=1e-6) and mean_max != pytest.approx(mean, abs=1e-3)
+
+
+def test_textcat_mean_names_an_unknown_pooling():
+    with pytest.raises(ValueError, match="E540.*`pooling`.*mean, attention, mean_max.*'max'"):
+        make_nlp("textcat", False, "max")

@@ -11,6 +11,8 @@ from spacy.tokens import Doc
 from thinc.api import HashEmbed, Linear, Maxout, Model, Ragged, chain, uniform_init
 
 from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
+from spacy_charlm.architectures.textcat_mean import POOLINGS
+from spacy_charlm.layers.attention import attention
 from spacy_charlm.layers.conv import conv
 from spacy_charlm.layers.embed_chars import embed_chars
 from spacy_charlm.layers.embed_ngrams import embed_ngrams
@@ -132,6 +134,9 @@ def char_cnn_case(**settings):
 
 CASES = {
     "pool": Case(pool, FLOATS, pack_ragged, unpack_rows, 3),
+    "pool-mean": Case(lambda: pool(mean=True), FLOATS, pack_ragged, unpack_rows, 3),
+    "attention": Case(attention, FLOATS, pack_ragged, unpack_rows, 3),
+    "mean_max": Case(POOLINGS["mean_max"][0], FLOATS, pack_ragged, unpack_rows, 6),
     "conv": Case(lambda: conv(4, 3, 3), FLOATS, pack_ragged, unpack_ragged, 4),
     "conv-1": Case(lambda: conv(4, 3, 1), FLOATS, pack_ragged, unpack_ragged, 4),
     "conv-9": Case(lambda: conv(4, 3, 9), FLOATS, pack_ragged, unpack_ragged, 4),
@@ -174,6 +179,7 @@ CASES = {
     "char_cnn-windows": char_cnn_case(windows=[1, 3, 7], filters=[2, 2, 3]),
 }
 GRADIENT_CASES = [name for name, case in CASES.items() if case.nO]
+WITHOUT_PARAMETERS = ("pool", "pool-mean", "mean_max")
 FLOAT_CASES = [name for name, case in CASES.items() if case.items is FLOATS]
 BATCHES = {
     "full": lambda items: items,
@@ -187,7 +193,11 @@ def make_model(case, ops):
     model = case.build()
     for node in model.walk():
         node.ops = ops
-    return model.initialize(X=case.pack(ops, case.items))
+    model.initialize(X=case.pack(ops, case.items))
+    for node in model.walk():
+        if "Q" in node.param_names:  # it starts at zero, where its gradient by the input is zero
+            node.set_param("Q", ops.asarray1f(np.linspace(-1, 1, node.get_dim("nO"))))
+    return model
 
 
 def arrays_of(X):
@@ -314,7 +324,9 @@ def test_all_layers_gradient_of_inputs(name, ops64):
         assert_allclose(dX[place], (sums[0] - sums[1]) / 2e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", [name for name in GRADIENT_CASES if name != "pool"])
+@pytest.mark.parametrize(
+    "name", [name for name in GRADIENT_CASES if name not in ("pool", "mean_max")]
+)
 def test_all_layers_gradient_of_parameters(name, ops64, check_gradients):
     case = CASES[name]
     model = make_model(case, ops64)

@@ -25,9 +25,11 @@ def test_probabilities_scales_in_prediction_only(ops, exclusive):
     plain, scaled, X = make_layer(ops, exclusive), make_layer(ops, exclusive, 0.25), draw(ops)
     Y = ops.to_numpy(plain.predict(X))
     given = ops.to_numpy(X).copy()
+    found = ops.to_numpy(scaled.predict(X))
     for layer in (plain, scaled):
         assert_array_equal(ops.to_numpy(layer.begin_update(X)[0]), Y)
-    found = ops.to_numpy(scaled.predict(X))
+    # After an update the scale no longer fits, and is 1 again.
+    assert_array_equal(ops.to_numpy(scaled.predict(X)), Y)
     assert_array_equal(ops.to_numpy(X), given)
     assert_allclose(found, ops.to_numpy(plain.predict(X * 0.25)), rtol=1e-6)
     assert_array_equal(found.argmax(axis=1), Y.argmax(axis=1))

@@ -223,8 +223,24 @@ def test_load_weights_scales_the_learning_rate(path):
         assert np.array_equal(vectors(nlp), before) is not moves
 
 
-@pytest.mark.parametrize("scale, name", [(0.1, "Adam.v1"), (-1.0, "spacy-charlm.Adam.v1")])
-def test_load_weights_refuses_a_scale_without_effect(path, scale, name):
+def test_load_weights_delays_the_loaded_layers(path):
+    nlp = make_nlp(config={"training": {"optimizer": {"@optimizers": "spacy-charlm.Adam.v1"}}})
+    create_load_weights_v1(path, delay=2)(nlp)
+    model, docs, optimizer = nlp.get_pipe("tok2vec").model, [nlp("A cat sat.")], create_adam_v1()
+    before, moved = vectors(nlp), []
+    for _ in range(4):
+        Y, backprop = model.begin_update(docs)
+        backprop(Y)
+        model.finish_update(optimizer)
+        moved.append(not np.array_equal(vectors(nlp), before))
+    assert moved == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    "scale, delay, name",
+    [(0.1, 0, "Adam.v1"), (1.0, 5, "Adam.v1"), (-1.0, 0, "spacy-charlm.Adam.v1")],
+)
+def test_load_weights_refuses_a_scale_without_effect(path, scale, delay, name):
     nlp = make_nlp(config={"training": {"optimizer": {"@optimizers": name}}})
     with pytest.raises(ValueError, match=r"E507\].*learn_rate_scale"):
-        create_load_weights_v1(path, learn_rate_scale=scale)(nlp)
+        create_load_weights_v1(path, learn_rate_scale=scale, delay=delay)(nlp)

@@ -65,3 +65,27 @@ def test_adam_lets_a_layer_learn_slowly():
     steps = [w - layer.get_param("W") for w, layer in zip(before, model.layers)]
     np.testing.assert_allclose(steps[0], 0.1, rtol=1e-4)
     np.testing.assert_allclose(steps[1], 0.025, rtol=1e-4)
+
+
+def test_adam_lets_a_layer_start_late():
+    model = make_model()
+    for layer in model.layers:
+        layer.initialize()
+    scale_learn_rate(model.layers[1], 0.5, delay=2)
+    before = [layer.get_param("W").copy() for layer in model.layers]
+    optimizer, moved = create_adam_v1(0.1), []
+    for nodes in ([0, 1], [0], [0, 1], [0, 1]):
+        update(model, optimizer, nodes)
+        moved.append([np.abs(w - y.get_param("W")).max() for w, y in zip(before, model.layers)])
+    assert [late > 0 for _, late in moved] == [False, False, True, True]
+    np.testing.assert_allclose([early for early, _ in moved], [0.1, 0.2, 0.3, 0.4], rtol=1e-4)
+
+
+def test_adam_averages_start_at_the_weights():
+    model = make_model()
+    model.layers[0].initialize()
+    before = model.layers[0].get_param("W").copy()
+    optimizer = create_adam_v1(0.0)
+    update(model, optimizer, [0])
+    with model.use_params(optimizer.averages):
+        np.testing.assert_allclose(model.layers[0].get_param("W"), before, rtol=1e-6)
