@@ -56,5 +56,5 @@ def forward(
 def init(model: AttentionModel, X: Ragged | None = None, Y: Floats2d | None = None) -> None:
     """Set the learned vector to zero."""
     if X is not None:
-        model.set_dim("nO", X.dataXd.shape[1])
+        model.set_dim("nO", cast(Any, X.dataXd).shape[1])
     model.set_param("Q", model.ops.alloc1f(model.get_dim("nO")))

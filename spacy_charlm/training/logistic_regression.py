@@ -86,8 +86,8 @@ class LogisticRegression:
                 logger.info("Fitted '%s' on frozen vectors (C = %s)", name, C)
                 chosen[name] = C
                 if self.learn_rate_scale != 1.0:
-                    output = nlp.get_pipe(name).model.get_ref("output_layer")
-                    scale_learn_rate(output, self.learn_rate_scale)
+                    pipe: Any = nlp.get_pipe(name)
+                    scale_learn_rate(pipe.model.get_ref("output_layer"), self.learn_rate_scale)
         return chosen
 
     def _fit(self, nlp: Language, name: str, tok2vec: Model) -> float | None:

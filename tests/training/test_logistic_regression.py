@@ -17,6 +17,7 @@ from spacy_charlm.training.logistic_regression import (
     choose_strength,
     fit_logistic_regression,
 )
+from spacy_charlm.training.optimizer import create_adam_v1
 
 WORDS = {"pos": "good fine warm kind bright".split(), "neg": "bad dull cold rude dark".split()}
 SMALL = {
@@ -176,6 +177,21 @@ def test_fit_leaves_sourced_classifiers_alone(tmp_path, folder, keep_ops):
         nlp = init_nlp(make_config("textcat", folder, blocks=blocks))
         for name, value in get_head(first, "textcat").items():
             assert_array_equal(get_head(nlp, "textcat")[name], value)
+
+
+def test_fit_slows_down_the_fitted_classifier(folder, keep_ops):
+    moved = []
+    for scale in (1.0, 0.0):
+        nlp = init_nlp(make_config("textcat", folder, {**FIT, "learn_rate_scale": scale}))
+        before = get_head(nlp, "textcat")["output_layer.W"]
+        nlp.update(read_examples(nlp, folder)[:5], sgd=create_adam_v1())
+        moved.append(not np.array_equal(get_head(nlp, "textcat")["output_layer.W"], before))
+    assert moved == [True, False]
+    other = [("training", "optimizer", {"@optimizers": "Adam.v1"})]
+    config = make_config("textcat", folder, {**FIT, "learn_rate_scale": 0.1}, blocks=other)
+    config["initialize"]["after_init"].update(learn_rate_scale=1.0, delay=0)
+    with pytest.raises(ValueError, match="E507"):
+        init_nlp(config)
 
 
 def test_fit_to_a_frozen_tok2vec(folder, keep_ops):
