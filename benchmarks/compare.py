@@ -1,6 +1,6 @@
 """Speed of our parts compared with spaCy's own, on the same texts, in one run.
 
-python benchmarks/compare.py TEXT --parts embed,update,pipeline,costs --output results.jsonl
+python benchmarks/compare.py TEXT --parts embed,update,pipeline,depth,costs --output results.jsonl
 
 The two sides of a comparison run in turn on the same batches, and a ratio is computed for each
 pair of runs, because times on a shared machine are noisy. Above 1, ours is faster.
@@ -16,6 +16,7 @@ import srsly
 import typer
 from costs import Cost, measure_costs
 from models import (
+    DEPTH,
     build_embed,
     build_pipeline,
     build_update,
@@ -49,7 +50,7 @@ def main(
     text: Annotated[Path, typer.Argument(help="Raw text: .txt, .jsonl, .gz of both, .spacy")],
     parts: Annotated[
         str, typer.Option(help="What to compare, separated by commas")
-    ] = "embed,update,pipeline,costs",
+    ] = "embed,update,pipeline,depth,costs",
     pairs: Annotated[int, typer.Option(help="Runs of each side")] = 9,
     batches: Annotated[int, typer.Option(help="Batches of 3,000 words per run")] = 5,
     output: Annotated[Path | None, typer.Option(help="Append the results as JSON lines")] = None,
@@ -173,10 +174,28 @@ def compare_pipelines(batches: Batches, pairs: int, backends: Backends) -> Itera
                     yield time_pairs(question, *sides, items, words=_count(batches), pairs=pairs)
 
 
+def compare_depths(batches: Batches, pairs: int, backends: Backends) -> Iterator[Ratio]:
+    """Compare pipelines without an encoder with those of `charlm init --optimize efficiency`."""
+    docs = [doc for batch in batches for doc in batch if len(doc)]
+    texts = [[doc.text for doc in batch] for batch in batches]
+    for task in ("textcat", "ner"):
+        for name, ops in backends.items():
+            set_current_ops(ops)
+            fast, full = (build_pipeline(task, "CharCNN", docs[:20], n) for n in (0, DEPTH))
+            for question, make, items in (
+                ("nlp.pipe", pipe_texts, texts),
+                ("nlp.update", _update, batches),
+            ):
+                sides = (("depth 0", make(fast)), (f"depth {DEPTH}", make(full)))
+                question = f"{task}, {question}; {name}"
+                yield time_pairs(question, *sides, items, words=_count(batches), pairs=pairs)
+
+
 PARTS: dict[str, Callable[[Batches, int, Backends], Iterator[Ratio]]] = {
     "embed": compare_embeds,
     "update": compare_updates,
     "pipeline": compare_pipelines,
+    "depth": compare_depths,
 }
 
 

@@ -123,10 +123,14 @@ def build_update(embed: str, objective: str, docs: Sequence[Doc]) -> Callable[[l
     return run
 
 
-def build_pipeline(task: str, embed: str, docs: Sequence[Doc]) -> Language:
-    """Build and initialise a pipeline of tok2vec and textcat or ner."""
+def build_pipeline(task: str, embed: str, docs: Sequence[Doc], depth: int = DEPTH) -> Language:
+    """Build and initialise a pipeline of tok2vec and textcat or ner, without encoder at depth 0."""
     fix_random_seed(0)
-    nlp = load_model_from_config(_pipeline_config(["tok2vec", task], embed), auto_fill=True)
+    config = _pipeline_config(["tok2vec", task], embed)
+    if not depth:
+        encode = {"@architectures": "spacy-charlm.IdentityEncoder.v1", "width": WIDTH}
+        config["components"]["tok2vec"]["model"]["encode"] = encode
+    nlp = load_model_from_config(config, auto_fill=True)
     nlp.initialize(lambda: make_examples(nlp, docs))
     return nlp
 

@@ -17,6 +17,7 @@ from thinc.api import Model, serialize_attr
 
 from .compat import PACKAGES, find_version
 from .errors import Errors
+from .quantized import restore_weights
 
 CARD_ATTR = "charlm_card"
 # A second sign that there is a digest, so that damage to either of them is found.
@@ -114,6 +115,7 @@ def read_weights(data: bytes, source: str) -> dict[str, Any]:
         _check_digest(data)
         weights = srsly.msgpack_loads(data)
         _check_nodes(weights)
+        restore_weights(weights)
         _check_card(read_card(weights))
         for i, params in enumerate(weights["params"]):
             where = f"{source}, layer {i} ({weights['nodes'][i]['name']})"

@@ -404,6 +404,19 @@ class Errors(metaclass=_WithCodes):
         "Expected the words, vectors and head of charlm_lmfao in {path}, but found damage or "
         "something else ({reason}). Copy or save the pipeline again."
     )
+    E555 = (
+        "Expected quantised arrays, as `charlm quantize` writes them, in {path}, but found "
+        "something else: {reason}. The file is damaged: quantise the pipeline again."
+    )
+    E556 = (
+        "Expected a new or an empty folder at '{path}', but found files. Remove them, or give "
+        "another folder."
+    )
+    E557 = (
+        "Expected to read the parameter {param} of the layer {layer} in '{name}' back from the "
+        "quantised pipeline, but found another one. This component cannot be quantised: remove it "
+        "from the pipeline, or use the pipeline as it is."
+    )
     E560 = (
         "Expected `{name}` of {part} to be {expected}, but found {found!r}. Correct it; "
         "docs/reference.md lists recommended values."

@@ -15,7 +15,7 @@ import spacy_charlm
 ROOT = Path(spacy_charlm.__file__).parent
 ROOT_OF_TESTS = Path(__file__).parent
 RANKS = [
-    ("types", "errors", "checks", "compat", "machine", "card", "files"),
+    ("types", "errors", "checks", "compat", "machine", "card", "files", "quantized"),
     ("text", "noise", "layers", "decoding"),
     ("architectures", "targets"),
     ("objectives",),

@@ -14,6 +14,7 @@ from .neighbours import neighbours_cli
 from .plot import plot_cli
 from .pretrain import pretrain_cli
 from .probe import probe_cli
+from .quantize import quantize_cli
 from .reliability import reliability_cli
 from .robustness import robustness_cli
 from .study import study_cli
@@ -46,6 +47,7 @@ app.command("neighbours")(neighbours_cli)
 app.command("words")(words_cli)
 app.command("robustness")(robustness_cli)
 app.command("reliability")(reliability_cli)
+app.command("quantize")(quantize_cli)
 vectors = typer.Typer(help="Train vectors, or compute them by a transformer", no_args_is_help=True)
 vectors.command("train")(train_cli)
 vectors.command("cache", context_settings=OVERRIDES)(cache_cli)

@@ -53,8 +53,12 @@ def init_cli(
     gpu: Annotated[bool, typer.Option("--gpu", "-G", help="Train and predict on a GPU")] = False,
     optimize: Annotated[
         str,
-        typer.Option("--optimize", "-o", help="speed, or accuracy: a wider and deeper tok2vec"),
-    ] = "speed",
+        typer.Option(
+            "--optimize",
+            "-o",
+            help="efficiency; speed: no context; accuracy: a wider and deeper tok2vec",
+        ),
+    ] = "efficiency",
     lmao: Annotated[bool, typer.Option("--lmao", help="Pretrain during training")] = False,
     typos: Annotated[
         bool, typer.Option("--typos", help="Train on a copy of each text with typos, too")

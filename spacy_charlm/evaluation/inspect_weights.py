@@ -160,12 +160,17 @@ def recognise_embed(embed: SavedNode, nodes: Sequence[SavedNode]) -> Block | Non
 
 
 def recognise_encoder(encode: SavedNode, nodes: Sequence[SavedNode]) -> Block | None:
-    """Recognise spaCy's window encoders.
+    """Recognise spaCy's window encoders, and the one that passes the vectors on.
 
     encode (SavedNode): The layer.
     nodes (Sequence[SavedNode]): All layers of the tok2vec.
     RETURNS (Optional[Block]): Its block, or None.
     """
+    if encode.name == "identity_encoder":
+        return {
+            "@architectures": "spacy-charlm.IdentityEncoder.v1",
+            "width": encode.dims.get("nO"),
+        }
     for architecture, unit in WINDOW_UNITS.items():
         depth = encode.name.count(unit)
         if not depth or encode.name != f"with_array({'>>'.join([unit] * depth)})":

@@ -70,9 +70,11 @@ def read_corpus(path: str, limit: int = 0, shuffle: bool = False, seed: Any = 0)
 
 # --- embed layer and encoder ---------------------------------------------------------------------
 
-# "accuracy" has the width and depth of `spacy init config --optimize accuracy`.
+# "efficiency" and "accuracy" have the width and depth of `spacy init config`. "speed" has no
+# encoder: at prediction, only the words that the cache lacks are computed.
 SIZES: dict[str, Block] = {
-    "speed": {"width": 96, "filters": [96, 128], "depth": 4},
+    "speed": {"width": 96, "filters": [96, 128], "depth": 0, "cache_size": 100_000},
+    "efficiency": {"width": 96, "filters": [96, 128], "depth": 4},
     "accuracy": {"width": 256, "filters": [256, 336], "depth": 8},
 }
 EMBEDS: dict[str, Block] = {
@@ -106,6 +108,7 @@ SHARED = "tok2vec"  # name of the component with the shared tok2vec
 # spaCy's classifier without a tok2vec, and the one that combines it with a tok2vec.
 BAG = "spacy.TextCatBOW."
 ENSEMBLE = "spacy.TextCatEnsemble.v2"
+IDENTITY_ENCODER = "spacy-charlm.IdentityEncoder.v1"
 ENCODER_SETTINGS = ("depth", "window_size", "maxout_pieces")
 # spaCy's tok2vec where a config does not say more.
 HASH_EMBED_CNN: Block = {
@@ -388,7 +391,7 @@ class ConfigOptions:
     lang: str = "en"
     vectors: str | None = None
     gpu: bool = False
-    optimize: str = "speed"
+    optimize: str = "efficiency"
     embed: str = "CharCNN"
     typos: bool = False
     lmao: bool = False
@@ -448,17 +451,10 @@ def init_config(options: ConfigOptions) -> Config:
     task = TASKS[options.task]
     size = SIZES[options.optimize]
     defaults = get_lang_class(options.lang).default_config
-    encode = {
-        "@architectures": "spacy.MaxoutWindowEncoder.v2",
-        "width": "${components.tok2vec.model.embed.width}",
-        "depth": size["depth"],
-        "window_size": 1,
-        "maxout_pieces": 3,
-    }
     tok2vec = {
         "@architectures": "spacy.Tok2Vec.v2",
         "embed": _make_embed(options, size["width"]),
-        "encode": encode,
+        "encode": _make_encoder("components.tok2vec.model", {**HASH_EMBED_CNN, **size}),
     }
     components = {"tok2vec": {"factory": "tok2vec", "model": tok2vec}, **task.components}
     nlp: Block = {
@@ -524,22 +520,34 @@ def init_config(options: ConfigOptions) -> Config:
 def _make_embed(options: ConfigOptions, width: Any) -> Block:
     block = {**EMBEDS[options.embed], "width": width}
     if "filters" in block:
-        block["filters"] = SIZES[options.optimize]["filters"]
+        size = SIZES[options.optimize]
+        block.update({name: size[name] for name in ("filters", "cache_size") if name in size})
     return _complete(block)
 
 
-def _make_objective(options: ConfigOptions) -> Block:
+def _make_encoder(where: str, settings: Block) -> Block:
+    """Make the encoder of the tok2vec at a dotted name."""
+    width = f"${{{where}.embed.width}}"
+    if not settings["depth"]:
+        return {"@architectures": IDENTITY_ENCODER, "width": width}
+    settings = {name: settings[name] for name in ENCODER_SETTINGS}
+    return {"@architectures": "spacy.MaxoutWindowEncoder.v2", "width": width, **settings}
+
+
+def _make_objective(options: ConfigOptions, tok2vec: Block) -> Block:
     objective = OBJECTIVES[options.objective]
     loss = options.loss or objective.losses[0]
     if options.objective == SPACY_OBJECTIVE:
         return {**objective.target, "loss": {"cosine": "cosine", "squared_error": "L2"}[loss]}
     shared = {"loss": LOSSES[loss], "head": HEADS[options.head]}
     masking = MASKING
+    if _name_of(tok2vec.get("encode")) == IDENTITY_ENCODER:
+        masking = {**MASKING, "rate": 0.0}  # without context, nothing says which word is hidden
     if objective.typos:
         masking = {
             "@misc": "spacy-charlm.TypoMasking.v1",
             "seed": "${system.seed}",
-            "masking": MASKING,
+            "masking": masking,
             "typos": TYPOS,
         }
     if "@misc" in objective.target:
@@ -607,7 +615,7 @@ def _add_pretraining(blocks: Block, options: ConfigOptions, component: str, laye
             "discard_oversize": False,
             "tolerance": 0.2,
         },
-        "objective": _make_objective(options),
+        "objective": _make_objective(options, _get_tok2vec(blocks, component, layer)),
         "optimizer": _make_adam(schedule, L2=0.0),
     }
     blocks["pretraining"] = _complete(pretraining)
@@ -631,7 +639,7 @@ def _add_lmao(blocks: Block, options: ConfigOptions, component: str, layer: str)
             **read_corpus("raw_text", shuffle=True, seed="${system.seed}"),
             **OBJECTIVES[options.objective].corpus,
         },
-        "objective": _make_objective(options),
+        "objective": _make_objective(options, _get_tok2vec(blocks, component, layer)),
     }
     blocks["components"]["charlm_lmao"] = _complete(lmao)
 
@@ -708,8 +716,7 @@ def insert_pretraining(
         name, layer = SHARED, ""
     config = _swap_embed(config, options, name, layer)
     notes.append(f"Put {options.embed} into [{_locate(name, layer)}.embed].")
-    embed = config["components"][name]["model"]
-    embed = (embed[layer] if layer else embed)["embed"]
+    embed = _get_tok2vec(config, name, layer)["embed"]
     vectors = config.get("initialize", {}).get("vectors")
     if embed.get("include_static_vectors") and vectors is None:
         embed["include_static_vectors"] = False
@@ -840,6 +847,11 @@ def _name_of(block: Any) -> str:
     return next((value for key, value in block.items() if key.startswith("@")), "")
 
 
+def _get_tok2vec(config: Mapping[str, Any], name: str, layer: str) -> Block:
+    model = config["components"][name]["model"]
+    return model[layer] if layer else model
+
+
 def _locate(name: str, layer: str) -> str:
     return f"components.{name}.model" + (f".{layer}" if layer else "")
 
@@ -865,11 +877,7 @@ def _swap_embed(config: Config, options: ConfigOptions, name: str, layer: str) -
     kind = _name_of(old)
     if "HashEmbedCNN" in kind:  # embed and encode in one block
         old = {**HASH_EMBED_CNN, **old}
-        encode = {
-            "@architectures": "spacy.MaxoutWindowEncoder.v2",
-            "width": f"${{{where}.embed.width}}",
-            **{name: old[name] for name in ENCODER_SETTINGS},
-        }
+        encode = _make_encoder(where, old)
         embed = {"width": old["width"], "include_static_vectors": bool(old["pretrained_vectors"])}
         parent[key] = {"@architectures": "spacy.Tok2Vec.v2", "embed": embed, "encode": encode}
         moved = {"width": "embed", **dict.fromkeys(ENCODER_SETTINGS, "encode")}

@@ -9,7 +9,7 @@ from .documents import NEGATIVES, SCALE, STEP, draw_negatives, sum_chances
 from .sphere import Table, contrast
 from .tokens import TokenFile
 
-TOKENS = 4_096  # per update
+TOKENS = 1_024  # per update
 WINDOW = 5  # words on each side; the nearest count most
 SAMPLE = 1e-3  # words that are more frequent than this are partly left out, as in word2vec
 

@@ -121,6 +121,17 @@ def test_init_config_pretraining_in_the_config_of_a_task(task):
     assert commands == {"apart": ["pretrain", "train"], "at once": ["train"]}
 
 
+def test_init_config_without_context_hides_no_words():
+    for objective in ("words", "denoising", "multi"):
+        for task, lmao in (("pretrain", False), ("ner", False), ("ner", True)):
+            options = {"objective": objective, "task": task, "lmao": lmao, "lang": LANG}
+            config = init_config(ConfigOptions(**options, optimize="speed"))
+            check(config)
+            block = config["components"]["charlm_lmao"] if lmao else config["pretraining"]
+            masking = block["objective"]["masking"]
+            assert masking.get("masking", masking)["rate"] == 0.0
+
+
 def test_init_config_has_the_tokenizer_of_the_language():
     for task in ("pretrain", "ner"):
         config = init_config(ConfigOptions(task=task, lang="zh"))
@@ -144,7 +155,7 @@ def test_init_config_names_every_path():
         ({"loss": "x"}, "E540.*cosine"),
         ({"head": "x"}, "E540.*linear"),
         ({"embed": "x"}, "E540.*CharCNN"),
-        ({"optimize": "x"}, "E540.*accuracy"),
+        ({"optimize": "x"}, "E540.*speed, efficiency, accuracy"),
         ({"objective": "none"}, "E541.*--task pretrain"),
         ({"task": "ner", "objective": "none", "lmao": True}, "E541"),
         ({"task": "ner", "objective": "none", "loss": "cosine"}, "E541"),
@@ -284,6 +295,18 @@ def test_insert_pretraining_into_what_spacy_init_config_writes(task, optimize):
     if "TextCatBOW" in bag["@architectures"]:
         assert after["components"][task]["model"]["linear_model"] == bag
         assert any(f"'{task}' the linear model" in note for note in notes)
+
+
+def test_insert_pretraining_optimizes_the_tok2vec_that_it_adds():
+    before = spacy_init_config(lang=LANG, pipeline=["textcat"])
+    for optimize, depth in (("speed", None), ("efficiency", 4), ("accuracy", 8)):
+        after, _ = insert_pretraining(before, ConfigOptions(optimize=optimize))
+        model = after["components"]["tok2vec"]["model"]
+        assert model["encode"].get("depth") == depth
+        rate = after["pretraining"]["objective"]["masking"]["rate"]
+        assert rate == (0.0 if optimize == "speed" else 0.15)  # nothing says what is hidden
+        assert model["embed"]["cache_size"] == (100_000 if optimize == "speed" else 20_000)
+        assert check(after).get_pipe("tok2vec").model.get_dim("nO") == SIZES[optimize]["width"]
 
 
 def test_insert_pretraining_warns_of_a_component_that_does_not_listen():

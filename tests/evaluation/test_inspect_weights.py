@@ -146,6 +146,7 @@ MAXOUT = {
     "maxout_pieces": 2,
 }
 MISH = {"@architectures": "spacy.MishWindowEncoder.v2", "width": 4, "depth": 1, "window_size": 2}
+IDENTITY = {"@architectures": "spacy-charlm.IdentityEncoder.v1", "width": 4}
 
 
 def make_weights(embed, encode, *, card=False, vocab=None):
@@ -158,7 +159,9 @@ def make_weights(embed, encode, *, card=False, vocab=None):
 
 
 @pytest.mark.parametrize("card", [False, True])
-@pytest.mark.parametrize("encode", [MAXOUT, {**MAXOUT, "depth": 1, "window_size": 2}, MISH])
+@pytest.mark.parametrize(
+    "encode", [MAXOUT, {**MAXOUT, "depth": 1, "window_size": 2}, MISH, IDENTITY]
+)
 @pytest.mark.parametrize("embed", [MULTI_HASH, CHARACTERS, CHAR_CNN])
 def test_recognise_tok2vec_gives_the_block_back(embed, encode, card):
     block, weights = make_weights(embed, encode, card=card)

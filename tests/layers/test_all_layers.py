@@ -11,6 +11,7 @@ from spacy.tokens import Doc
 from thinc.api import HashEmbed, Linear, Maxout, Model, Ragged, chain, uniform_init
 
 from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
+from spacy_charlm.architectures.identity_encoder import build_identity_encoder_v1
 from spacy_charlm.architectures.textcat_mean import POOLINGS
 from spacy_charlm.layers.attention import attention
 from spacy_charlm.layers.conv import conv
@@ -176,6 +177,13 @@ CASES = {
     "char_cnn-vectors": char_cnn_case(include_static_vectors=True),
     "char_cnn-no-ngrams": char_cnn_case(ngrams=[]),
     "char_cnn-nfkc": char_cnn_case(normalise="NFKC", max_chars=5),
+    "identity_encoder": Case(
+        lambda: chain(build_char_cnn_v1(**SMALL), build_identity_encoder_v1(4)),
+        DOCS,
+        pack_docs,
+        unpack_list,
+        4,
+    ),
     "char_cnn-windows": char_cnn_case(windows=[1, 3, 7], filters=[2, 2, 3]),
 }
 GRADIENT_CASES = [name for name, case in CASES.items() if case.nO]
