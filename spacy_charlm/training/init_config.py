@@ -279,7 +279,7 @@ def _textcat(name: str, threshold: float, exclusive: bool) -> Block:
     return {name: {"factory": name, "threshold": threshold, "model": model}}
 
 
-# With few labels: see docs/results.md, "Fine-tuning with few labels".
+# With few labels: see docs/how-to.md, "Train with few labels".
 FINE_TUNING: Block = {
     "learn_rate_scale": 0.03,
     "delay": 50,
