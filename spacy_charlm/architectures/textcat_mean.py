@@ -25,11 +25,13 @@ from ..layers.attention import attention
 from ..layers.pool import pool
 from ..layers.probabilities import probabilities
 from ..layers.standardise import standardise
+from ..layers.weigh_words import weigh_words
 from ..types import Tok2Vec
 
 # From the vectors of the tokens to one vector per text, whose width is so many times theirs.
 POOLINGS: dict[str, tuple[Callable[[], Model[Ragged, Floats2d]], int]] = {
     "mean": (lambda: pool(mean=True), 1),
+    "sublinear": (lambda: pool(mean=True), 1),
     "attention": (attention, 1),
     "mean_max": (lambda: concatenate(pool(mean=True), pool()), 2),
 }
@@ -52,9 +54,10 @@ def build_textcat_mean_v1(
 
     tok2vec (Model[List[Doc], List[Floats2d]]): The tok2vec, or a listener.
     exclusive_classes (bool): Whether a text has exactly one class.
-    pooling (str): How the vectors of the tokens become one per text: their "mean"; "attention",
-        a mean with weights from a learned vector, which starts as the plain mean; or "mean_max",
-        the mean and the maximum of each dimension.
+    pooling (str): How the vectors of the tokens become one per text: their "mean";
+        "sublinear", a mean in which a word that occurs n times counts as the square root of n;
+        "attention", a mean with weights from a learned vector, which starts as the plain mean; or
+        "mean_max", the mean and the maximum of each dimension.
     nO (Optional[int]): Number of classes, set by the component.
     RETURNS (Model[List[Doc], Floats2d]): The model of a textcat component.
     RAISES (ValueError): If the pooling is unknown.
@@ -76,7 +79,8 @@ def build_textcat_mean_v1(
     )
     scores = probabilities(exclusive_classes)
     head = standardise(width)
-    model: Model = chain(tok2vec, list2ragged(), make_pooling(), head, logits, scores)
+    words = weigh_words(tok2vec) if pooling == "sublinear" else tok2vec
+    model: Model = chain(words, list2ragged(), make_pooling(), head, logits, scores)
     model.set_ref("tok2vec", tok2vec)
     model.set_ref("standardise", head)
     model.set_ref("output_layer", output)

@@ -60,6 +60,8 @@ class NgramSums(StaticVectors):
         values: Any = ops.alloc2f(len(first), self.nO)
         for rows in (first - 1, second - 1):
             has = numpy.flatnonzero(rows >= 0)
-            values[ops.xp.asarray(has)] += self.gather(ops, rows[has])
+            ids: Any = has.astype("int32")
+            places: Any = ops.asarray1i(ids)
+            values[places] += self.gather(ops, rows[has])
         column: Any = row_of.reshape(-1, 1)
         return TargetBatch(values * self._scale, ops.asarray2i(column))

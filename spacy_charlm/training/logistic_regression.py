@@ -13,6 +13,7 @@ from thinc.config import ConfigValidationError
 
 from ..checks import Count, Seed, checked
 from ..errors import Errors
+from ..layers.weigh_words import NAME, get_weights, scale
 from ..pipeline.find_tok2vec import LISTENER, get_layer
 from .calibrate import BATCH, read_truths
 from .optimizer import check_optimizer, scale_learn_rate
@@ -261,6 +262,8 @@ def _embed(model: Model, tok2vec: Model, docs: Sequence[Doc]) -> np.ndarray:
     pooling = model.layers[1 : model.layers.index(model.get_ref(HEAD))]
     for batch in minibatch(docs, BATCH):
         X: Any = tok2vec.predict(batch)
+        if model.layers[0].name == NAME:
+            X = scale(X, get_weights(model.ops, batch))
         for layer in pooling:
             X = layer.predict(X)
         found.append(model.ops.to_numpy(X))

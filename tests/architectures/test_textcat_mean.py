@@ -50,7 +50,15 @@ def make_nlp(name, listener, pooling="mean"):
 
 @pytest.mark.parametrize("name", LABELS)
 @pytest.mark.parametrize(
-    "listener, pooling", [(False, "mean"), (True, "mean"), (True, "attention"), (True, "mean_max")]
+    "listener, pooling",
+    [
+        (False, "mean"),
+        (True, "mean"),
+        (True, "attention"),
+        (True, "mean_max"),
+        (True, "sublinear"),
+        (False, "sublinear"),
+    ],
 )
 def test_textcat_mean_overfits_two_sentences(tmp_path, name, listener, pooling):
     nlp, examples = make_nlp(name, listener, pooling)
@@ -76,10 +84,12 @@ def test_textcat_mean_takes_a_new_label():
 
 def test_textcat_mean_starts_with_attention_as_the_mean():
     scores = [make_nlp("textcat_multilabel", False, how)[0]("a good film").cats for how in POOLINGS]
-    mean, attention, mean_max = scores
+    mean, sublinear, attention, mean_max = scores
     assert attention == pytest.approx(mean, abs=1e-6) and mean_max != pytest.approx(mean, abs=1e-3)
 
 
 def test_textcat_mean_names_an_unknown_pooling():
-    with pytest.raises(ValueError, match="E540.*`pooling`.*mean, attention, mean_max.*'max'"):
+    with pytest.raises(
+        ValueError, match="E540.*`pooling`.*mean, sublinear, attention, mean_max.*'max'"
+    ):
         make_nlp("textcat", False, "max")

@@ -22,6 +22,7 @@ from spacy_charlm.layers.mix_words import mix_words
 from spacy_charlm.layers.pool import pool
 from spacy_charlm.layers.read_chars import read_chars
 from spacy_charlm.layers.read_words import read_words
+from spacy_charlm.layers.weigh_words import weigh_words
 from spacy_charlm.types import WordChars
 from tests.sample_docs import DOCS, SMALL
 
@@ -134,6 +135,9 @@ def char_cnn_case(**settings):
 
 
 CASES = {
+    "weigh_words": Case(
+        lambda: weigh_words(build_char_cnn_v1(**SMALL)), DOCS, pack_docs, unpack_list, 4
+    ),
     "pool": Case(pool, FLOATS, pack_ragged, unpack_rows, 3),
     "pool-mean": Case(lambda: pool(mean=True), FLOATS, pack_ragged, unpack_rows, 3),
     "attention": Case(attention, FLOATS, pack_ragged, unpack_rows, 3),
