@@ -1,7 +1,8 @@
-r"""Read the archive of the Large Movie Review Dataset and write the two files that `imdb` reads.
+r"""Read the archive of the Large Movie Review Dataset and write the files that `imdb` reads.
 
-train.jsonl.gz       {"text", "label"}: the labelled training reviews, shuffled
-unlabelled.jsonl.gz  {"text"}: the unsupervised reviews and the test texts without labels, shuffled
+train.jsonl.gz             {"text", "label"}: the labelled training reviews, shuffled
+unlabelled.jsonl.gz        {"text"}: the unsupervised reviews and the test texts, shuffled
+unlabelled_test_lines.txt  numbers, from 1, of the lines of unlabelled.jsonl.gz that are test texts
 
 Nothing is extracted: members are read from the stream, and only those whose whole name fits the
 pattern of a review. Links, other paths and other files are passed over, so that a hostile archive
@@ -47,14 +48,16 @@ def main(
     n_test: Annotated[int, typer.Option(help="Test reviews of each label")] = 12_500,
     seed: Annotated[int, typer.Option(help="Seed of the order")] = 0,
 ) -> None:
-    """Check, read, shuffle, write; do nothing where both files exist."""
+    """Check, read, shuffle, write; do nothing where the files exist."""
     paths = [output / "train.jsonl.gz", output / "unlabelled.jsonl.gz"]
-    if all(path.is_file() for path in paths):
-        msg.good(f"Nothing to unpack, both files exist: {output}")
+    lines_path = output / "unlabelled_test_lines.txt"
+    if all(path.is_file() for path in (*paths, lines_path)):
+        msg.good(f"Nothing to unpack, the files exist: {output}")
         return
     if not archive.is_file():
         msg.fail(
-            f"Expected the archive {archive} or the files {paths[0]} and {paths[1]}, found neither",
+            f"Expected the archive {archive} or the files {paths[0]}, {paths[1]} and {lines_path}, "
+            "found neither",
             f"Fetch the archive with `python -m spacy project assets`, or by hand from {URL}",
             exits=1,
         )
@@ -74,11 +77,17 @@ def main(
     unlabelled = [
         {"text": text} for part in ("train/unsup", "test/neg", "test/pos") for text in reviews[part]
     ]
+    n_unsupervised = len(reviews["train/unsup"])
     output.mkdir(parents=True, exist_ok=True)
     for path, rows in zip(paths, (train, unlabelled)):
-        random.Random(seed).shuffle(rows)
-        write_jsonl(path, rows)
+        order = list(range(len(rows)))
+        random.Random(seed).shuffle(order)
+        write_jsonl(path, [rows[i] for i in order])
         msg.good(f"{len(rows):,} reviews: {path}")
+    # Of the last one, whose test texts follow the unsupervised ones before the shuffle.
+    lines = [line for line, i in enumerate(order, start=1) if i >= n_unsupervised]
+    lines_path.write_text("".join(f"{line}\n" for line in lines), encoding="utf8")
+    msg.good(f"{len(lines):,} numbers of lines: {lines_path}")
 
 
 def check_md5(archive: Path, expected: str) -> None:

@@ -194,6 +194,11 @@ OBJECTIVES: dict[str, Objective] = {
         WORDS,
         typos=True,
     ),
+    "bigrams": Objective(
+        "the vectors of the word that was meant and of the bigram that ends at it, added up",
+        {"@misc": "spacy-charlm.NgramSums.v1", "path": "${paths.target_vectors}"},
+        typos=True,
+    ),
     "multi": Objective(
         "the vectors of each word, of its neighbours and of the text",
         {

@@ -58,7 +58,7 @@ def read(path):
         return [srsly.json_loads(line) for line in file]
 
 
-def test_unpack_imdb_writes_both_files(unpack, tmp_path):
+def test_unpack_imdb_writes_the_files(unpack, tmp_path):
     archive = write_archive(tmp_path / "a.tar.gz", make_reviews())
     run(unpack, archive, tmp_path / "out")
     train = read(tmp_path / "out" / "train.jsonl.gz")
@@ -73,7 +73,10 @@ def test_unpack_imdb_writes_both_files(unpack, tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "train.jsonl.gz",
         "unlabelled.jsonl.gz",
+        "unlabelled_test_lines.txt",
     ]
+    lines = (tmp_path / "out" / "unlabelled_test_lines.txt").read_text().split()
+    assert {unlabelled[int(line) - 1]["text"] for line in lines} == set(expected[3:])
 
 
 def test_unpack_imdb_is_reproducible(unpack, tmp_path):
@@ -89,7 +92,7 @@ def test_unpack_imdb_is_reproducible(unpack, tmp_path):
 
 
 def test_unpack_imdb_does_nothing_if_done(unpack, tmp_path, capsys):
-    for name in ("train.jsonl.gz", "unlabelled.jsonl.gz"):
+    for name in ("train.jsonl.gz", "unlabelled.jsonl.gz", "unlabelled_test_lines.txt"):
         (tmp_path / name).write_bytes(b"here")
     run(unpack, tmp_path / "missing.tar.gz", tmp_path)
     assert (tmp_path / "train.jsonl.gz").read_bytes() == b"here"
@@ -127,8 +130,9 @@ def test_unpack_imdb_passes_over_hostile_members(unpack, tmp_path):
     archive = write_archive(folder / "a.tar.gz", reviews, (link, hard, device))
     run(unpack, archive, tmp_path / "out")
     files = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
-    assert files == ["in/a.tar.gz", "out/train.jsonl.gz", "out/unlabelled.jsonl.gz"]
-    texts = [row["text"] for file in files[1:] for row in read(tmp_path / file)]
+    assert files[:3] == ["in/a.tar.gz", "out/train.jsonl.gz", "out/unlabelled.jsonl.gz"]
+    assert files[3:] == ["out/unlabelled_test_lines.txt"]
+    texts = [row["text"] for file in files[1:3] for row in read(tmp_path / file)]
     assert len(texts) == sum(COUNTS.values())
     assert not any("evil" in text or "root" in text for text in texts)
 
