@@ -280,7 +280,8 @@ def _listen(architecture: str, **settings: Any) -> Block:
 
 
 def _textcat(name: str, threshold: float, exclusive: bool) -> Block:
-    model = _listen("spacy-charlm.TextCatMean.v1", exclusive_classes=exclusive)
+    settings = {"exclusive_classes": exclusive, "pooling": "sublinear"}
+    model = _listen("spacy-charlm.TextCatMean.v1", **settings)
     return {name: {"factory": name, "threshold": threshold, "model": model}}
 
 
