@@ -68,7 +68,7 @@ def main(
     output: Annotated[Path, typer.Argument(help="Folder to write to")],
     textcat_train: int = typer.Option(140, help="Labelled texts for textcat; as many for stop"),
     textcat_eval: int = typer.Option(150, help="Texts per label to evaluate textcat on, at most"),
-    ner_train: int = typer.Option(300, help="Labelled sentences for NER"),
+    ner_train: int = typer.Option(100, help="Labelled sentences for NER"),
     ner_eval: int = typer.Option(600, help="Sentences to evaluate NER on, at most; stop has half"),
     typo_rate: float = typer.Option(0.2, help="Share of the words with a typo in textcat_typos"),
     seed: int = typer.Option(0, help="Seed of every choice"),
