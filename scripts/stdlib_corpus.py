@@ -3,18 +3,21 @@
 Nothing is downloaded and no module is imported: the sources are parsed. The same Python version
 gives the same bytes. Writes to the output folder
 
-raw.jsonl                     all texts without the two dev sets, for pretraining and vectors
-textcat_{train,dev}.spacy     which of eight modules or packages a docstring belongs to
-ner_{train,dev}.spacy         MODULE, EXCEPTION, FUNCTION and ARGUMENT names (`stdlib_labels`)
-info.json                     counts
+raw.jsonl                                all texts without those that are scored
+textcat_{train,stop,eval,typos}.spacy    which subject a docstring belongs to
+ner_{train,stop,eval}.spacy              MODULE, EXCEPTION, FUNCTION and ARGUMENT names
+info.json                                counts
 
-textcat: a docstring that contains the name of its own package in any spelling ("asyncio", "XML")
-is not used, nor one that two packages share. Train is balanced, dev is capped per label.
+`train` is learned from, `stop` chooses settings and checkpoints, `eval` and `typos` make the table.
+
+textcat: the modules are grouped by subject, as the chapters of the library's documentation are.
+Train and stop have the same number of texts per label, eval has at most a fixed number. `typos` has
+the texts of eval with a typo in 20 % of the words.
 
 NER: the texts are sentences, and the *names* are split, not only the texts. Each name (last part
-of a dotted path, lower-cased) belongs to train or to dev by its hash; a sentence goes where all its
-names belong, and is left out if they belong to both, or if a name is not a whole number of tokens.
-So no name in dev is ever an entity in train. One sentence in eight has no name at all.
+of a dotted path, lower-cased) belongs to train, stop or eval by its hash; a sentence goes where all
+its names belong, and is left out if they belong to several, or if a name is not a whole number of
+tokens. So no name in eval is ever an entity in train or stop. One sentence in eight has no name.
 """
 
 import hashlib
@@ -26,6 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import spacy
 import srsly
 import typer
@@ -35,34 +39,59 @@ from stdlib_labels import LABELS, Mention, find_mentions, find_prose_words, get_
 from stdlib_names import Docstring, Library, read_library
 from wasabi import msg
 
-PACKAGES = "asyncio email http importlib logging multiprocessing unittest xml".split()
+from spacy_charlm.noise.typos import Typos
+
+CHAPTERS = {
+    "concurrency": "asyncio concurrent multiprocessing queue sched selectors signal subprocess"
+    " threading _threading_local",
+    "files": "bz2 filecmp fileinput fnmatch genericpath glob gzip io lzma ntpath os pathlib"
+    " posixpath _pyio shutil tarfile tempfile zipapp zipfile",
+    "internet": "email ftplib html http imaplib ipaddress mailbox poplib smtplib socket"
+    " socketserver ssl urllib webbrowser wsgiref xmlrpc",
+    "language": "abc ast compileall contextlib copyreg dataclasses dis enum functools importlib"
+    " inspect modulefinder opcode pickle pickletools pkgutil py_compile runpy symtable token"
+    " tokenize types typing zipimport",
+    "numbers": "bisect calendar colorsys datetime fractions hashlib heapq hmac numbers _pydecimal"
+    " random secrets statistics _strptime zoneinfo",
+    "testing": "bdb cmd code codeop cProfile doctest faulthandler logging pdb profile pstats pydoc"
+    " timeit trace traceback tracemalloc unittest warnings",
+    "text": "argparse base64 codecs configparser csv difflib encodings getopt gettext json locale"
+    " netrc optparse plistlib quopri re shlex string stringprep textwrap xml",
+}
+LABEL_OF = {package: label for label, names in CHAPTERS.items() for package in names.split()}
 RAREST_FIRST = ("MODULE", "EXCEPTION", "ARGUMENT", "FUNCTION")
 MIN_WORDS, MAX_WORDS = 6, 100
+SIDES = ("train", "train", "train", "stop", "eval", "eval")  # of names, by their hash
 
 
 def main(
     output: Annotated[Path, typer.Argument(help="Folder to write to")],
-    textcat_train: int = typer.Option(200, help="Labelled texts for textcat"),
-    textcat_dev: int = typer.Option(80, help="Texts per label to evaluate textcat on, at most"),
-    ner_train: int = typer.Option(300, help="Labelled sentences for NER"),
-    ner_dev: int = typer.Option(600, help="Sentences to evaluate NER on, at most"),
+    textcat_train: int = typer.Option(140, help="Labelled texts for textcat; as many for stop"),
+    textcat_eval: int = typer.Option(150, help="Texts per label to evaluate textcat on, at most"),
+    ner_train: int = typer.Option(100, help="Labelled sentences for NER"),
+    ner_eval: int = typer.Option(600, help="Sentences to evaluate NER on, at most; stop has half"),
+    typo_rate: float = typer.Option(0.2, help="Share of the words with a typo in textcat_typos"),
     seed: int = typer.Option(0, help="Seed of every choice"),
 ) -> None:
     """Read the standard library and write raw text and labelled sets."""
     library = read_library()
     nlp = spacy.blank("en")
-    textcat = make_textcat(nlp, library, textcat_train, textcat_dev, seed)
-    ner = make_ner(nlp, library, ner_train, ner_dev, seed)
+    textcat = make_textcat(nlp, library, textcat_train, textcat_eval, seed)
+    ner = make_ner(nlp, library, ner_train, ner_eval, seed)
+    sets = {f"textcat_{part}": docs for part, docs in textcat.items()}
+    sets["textcat_typos"] = add_typos(nlp, textcat["eval"], typo_rate, seed)
+    sets |= {f"ner_{part}": docs for part, docs in ner.items()}
     texts = [*(doc.text for doc in library.docstrings), *library.topics]
-    raw = leave_out(texts, {doc.text for doc in textcat[1]}, {doc.text for doc in ner[1]})
+    scored = [
+        {doc.text for part in ("stop", "eval") for doc in task[part]} for task in (textcat, ner)
+    ]
+    raw = leave_out(texts, *scored)
     random.Random(seed).shuffle(raw)
 
     output.mkdir(parents=True, exist_ok=True)
     srsly.write_jsonl(output / "raw.jsonl", [{"text": text} for text in raw])
     info: dict[str, dict[str, int]] = {"raw": {"texts": len(raw), "words": count_words(raw)}}
-    for name, docs in zip(
-        ("textcat_train", "textcat_dev", "ner_train", "ner_dev"), (*textcat, *ner)
-    ):
+    for name, docs in sets.items():
         DocBin(docs=docs, store_user_data=False).to_disk(output / f"{name}.spacy")
         info[name] = {"texts": len(docs), "words": count_words(doc.text for doc in docs)}
         info[name].update(sorted(count_labels(docs).items()))
@@ -105,43 +134,61 @@ def count_labels(docs: Iterable[Doc]) -> Counter[str]:
 
 
 def make_textcat(
-    nlp: Language, library: Library, n_train: int, n_dev: int, seed: int
-) -> tuple[list[Doc], list[Doc]]:
-    """Choose and label the docstrings of the eight packages.
+    nlp: Language, library: Library, n_train: int, n_eval: int, seed: int
+) -> dict[str, list[Doc]]:
+    """Choose docstrings and label them with the subject of their module.
 
     n_train (int): Texts to train on, all labels together.
-    n_dev (int): Texts to evaluate on, per label at most.
-    RETURNS (tuple[list[Doc], list[Doc]]): Train and dev.
+    n_eval (int): Texts to evaluate on, per label at most.
+    RETURNS (dict[str, list[Doc]]): Train, stop and eval.
     """
-    found: dict[str, list[str]] = {label: [] for label in PACKAGES}
+    found: dict[str, list[str]] = {label: [] for label in CHAPTERS}
     for doc in library.docstrings:
-        label = doc.package
-        if label in found and _has_size(doc.text) and label not in doc.text.lower():
-            found[label].append(doc.text)
-    train, dev = [], []
-    n_each = n_train // len(PACKAGES)
-    for label in PACKAGES:
-        texts = sorted(found[label], key=lambda text: _draw(text, seed))
-        for i, text in enumerate(texts[: n_each + n_dev]):
-            doc = nlp.make_doc(text)
-            doc.cats = {name: float(name == label) for name in PACKAGES}
-            (train if i < n_each else dev).append(doc)
-    return _shuffle(train, seed), _shuffle(dev, seed)
+        if doc.package in LABEL_OF and _has_size(doc.text):
+            found[LABEL_OF[doc.package]].append(doc.text)
+    n_each = n_train // len(CHAPTERS)
+    parts: dict[str, list[Doc]] = {"train": [], "stop": [], "eval": []}
+    for label, texts in found.items():
+        texts.sort(key=lambda text: _draw(text, seed))
+        ends = (0, n_each, 2 * n_each, 2 * n_each + n_eval)
+        for part, start, end in zip(parts, ends, ends[1:]):
+            for text in texts[start:end]:
+                doc = nlp.make_doc(text)
+                doc.cats = {name: float(name == label) for name in CHAPTERS}
+                parts[part].append(doc)
+    return {part: _shuffle(docs, seed) for part, docs in parts.items()}
+
+
+def add_typos(nlp: Language, docs: Iterable[Doc], rate: float, seed: int) -> list[Doc]:
+    """Copy texts with categories, and put a typo into a share of their words.
+
+    rate (float): Share of the words, from 0 to 1.
+    RETURNS (list[Doc]): The copies, tokenized again.
+    """
+    typos, rng = Typos(rate), np.random.default_rng(seed)
+    found = []
+    for doc in docs:
+        words = typos([token.text for token in doc], rng)
+        spaces = [token.whitespace_ for token in doc]
+        found.append(nlp.make_doc("".join(map("".join, zip(words, spaces)))))
+        found[-1].cats = dict(doc.cats)
+    return found
 
 
 def make_ner(
-    nlp: Language, library: Library, n_train: int, n_dev: int, seed: int
-) -> tuple[list[Doc], list[Doc]]:
-    """Label names and split texts so that train and dev have no name in common.
+    nlp: Language, library: Library, n_train: int, n_eval: int, seed: int
+) -> dict[str, list[Doc]]:
+    """Label names and split texts so that train, stop and eval have no name in common.
 
     n_train (int): Texts to train on.
-    n_dev (int): Texts to evaluate on, at most.
-    RETURNS (tuple[list[Doc], list[Doc]]): Train and dev.
+    n_eval (int): Texts to evaluate on, at most; stop has half as many.
+    RETURNS (dict[str, list[Doc]]): Train, stop and eval.
     """
     prose = find_prose_words([*(doc.text for doc in library.docstrings), *library.topics])
-    pools: tuple[dict[str, list[Doc]], ...] = tuple(
-        {label: [] for label in (*RAREST_FIRST, "")} for _ in range(2)
-    )
+    sizes = {"train": n_train, "stop": n_eval // 2, "eval": n_eval}
+    pools: dict[str, dict[str, list[Doc]]] = {
+        part: {label: [] for label in (*RAREST_FIRST, "")} for part in sizes
+    }
     found = {
         sentence: replace(doc, text=sentence)
         for doc in (*library.docstrings, *(Docstring("", text) for text in library.topics))
@@ -152,13 +199,12 @@ def make_ner(
         mentions = list(find_mentions(docstring, library, prose))
         doc = _annotate(nlp, docstring, mentions)
         keys = {get_key(docstring.text[start:end]) for start, end, _ in mentions}
-        sides = {_draw(key, seed) % 2 for key in keys or {docstring.text}}
-        if doc is not None and len(sides) == 1:
+        parts = {SIDES[_draw(key, seed) % len(SIDES)] for key in keys or {docstring.text}}
+        if doc is not None and len(parts) == 1:
             labels = {label for _, _, label in mentions}
             rarest = next((label for label in RAREST_FIRST if label in labels), "")
-            pools[sides.pop()][rarest].append(doc)
-    train, dev = _take(pools[0], n_train), _take(pools[1], n_dev)
-    return _shuffle(train, seed), _shuffle(dev, seed)
+            pools[parts.pop()][rarest].append(doc)
+    return {part: _shuffle(_take(pools[part], n), seed) for part, n in sizes.items()}
 
 
 def _annotate(nlp: Language, docstring: Docstring, mentions: list[Mention]) -> Doc | None:
@@ -195,7 +241,7 @@ def _has_size(text: str) -> bool:
 
 
 def _format(counts: dict[str, int]) -> tuple[str, str, str]:
-    labels = [f"{k} {v}" for k, v in counts.items() if k in PACKAGES or k in LABELS]
+    labels = [f"{k} {v}" for k, v in counts.items() if k in CHAPTERS or k in LABELS]
     return f"{counts['texts']:,}", f"{counts['words']:,}", ", ".join(labels)
 
 

@@ -37,13 +37,13 @@ def study_cli(
     """Run the rows of a study with all their seeds, score them, and print the table.
 
     Complete runs are skipped and interrupted ones are repeated; `charlm pretrain` resumes. Writes
-    trials.csv, table.md, table.json and curves.png.
+    trials.csv, table.md, table.json, curves.png and, if sets of texts are the columns, table.png.
     """
-    from ..report.figure import save_figure
+    from ..report.figure import draw_columns, save_figure
     from ..report.table import show_table, write_table
     from ..report.training_curves import draw_training
     from ..runs.run import LOG
-    from ..runs.study import TABLE, read_study, run_study
+    from ..runs.study import SET, TABLE, read_study, run_study
 
     study = read_study(study_path, output, variables=_read_values(values or []), only=only or [])
     display = Display(study)
@@ -56,15 +56,17 @@ def study_cli(
         display.close()
     scores = study.scores()
     if scores:
-        show_table(scores, study.title)
+        show_table(scores, study.title, study.columns)
         for ending in (".md", ".json"):
-            write_table(scores, output / f"{TABLE}{ending}")
+            write_table(scores, output / f"{TABLE}{ending}", study.columns)
     curves = study.curves()
-    if curves:
-        try:
+    try:
+        if curves:
             save_figure(draw_training(curves, study.title), output / "curves.png")
-        except ImportError as err:
-            msg.info(str(err))
+        if scores and study.columns == SET:
+            save_figure(draw_columns(scores, SET, study.title), output / f"{TABLE}.png")
+    except ImportError as err:
+        msg.info(str(err))
     logs = {run.title: run.folder / LOG for run in study.chosen}
     for title, error in study.errors.items():
         msg.fail(title, f"{error.strip().splitlines()[-1]} (log: {logs[title]})")

@@ -218,3 +218,49 @@ def draw_scores(scores: Sequence[Score], over: str, label: str = "") -> "Figure"
     names = sorted(lines, key=lambda name: -ends.get(name, 0.0))
     add_legend(figure, {name: lines[name] for name in names})
     return figure
+
+
+def draw_columns(scores: Sequence[Score], columns: str, title: str = "") -> "Figure":
+    """Draw one panel per column of a table: the mean of each row, with its standard deviation.
+
+    scores (Sequence[Score]): The scores, in the order of the rows.
+    columns (str): Name of the condition that the columns differ in.
+    title (str): Title of the figure.
+    RETURNS (Figure): The figure, not bound to a window.
+    RAISES (ImportError): If matplotlib is missing.
+    """
+    figures = require("matplotlib.figure", extra="plots", what="Drawing scores")
+    panels: dict[tuple[str, str], dict[str, Score]] = {}
+    for score in scores:
+        metric = show_condition(METRIC, score.metric)
+        head = show_condition(columns, score.conditions.get(columns))
+        panels.setdefault((head, metric), {})[score.source] = score
+    rows = list(dict.fromkeys(score.source for score in scores))
+    looks = choose_looks(rows)
+    size = (3.0 * len(panels) + 2.4, 0.42 * len(rows) + 1.5)
+    figure = figures.Figure(figsize=size, layout="constrained")
+    all_axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, ((head, metric), found) in zip(all_axes, panels.items()):
+        for i, source in enumerate(rows):
+            if source not in found:
+                continue
+            mean, spread = 100 * found[source].mean, 100 * (found[source].deviation or 0.0)
+            settings = looks[source].settings() | {"linestyle": "none", "markersize": 7}
+            axes.errorbar(mean, i, xerr=spread, capsize=3, **settings)
+            axes.annotate(
+                f"{mean:.1f}",
+                (mean, i),
+                (0, 7),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
+            )
+        style_axes(axes, head)
+        axes.yaxis.grid(visible=False)
+        axes.margins(x=0.14)
+        axes.set_xlabel(f"{metric}, %")
+    all_axes[0].set_yticks(range(len(rows)), [shorten(show_name(row), LONGEST) for row in rows])
+    all_axes[0].set_ylim(len(rows) - 0.5, -0.7)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure

@@ -68,7 +68,8 @@ class Table(NamedTuple):
 def make_table(scores: Sequence[Score], columns: str = METRIC) -> Table:
     """Arrange scores as a table with one row per source and conditions.
 
-    Conditions that are the same for all scores go into the caption.
+    Conditions that are the same for all scores go into the caption. So do metrics if each column
+    has one of its own.
 
     scores (Sequence[Score]): The scores, in the order of the rows.
     columns (str): What the columns are: "metric", or the name of a condition.
@@ -79,8 +80,14 @@ def make_table(scores: Sequence[Score], columns: str = METRIC) -> Table:
     same = [name for name in names if len({some.get(name) for some in facts}) == 1]
     if columns != METRIC and METRIC in same:
         same.remove(METRIC)  # the scores would not say what they are
-    left = [name for name in names if name not in same and name != columns]
     heads = list(dict.fromkeys(some[columns] for some in facts if columns in some))
+    metrics = {some.get(columns): some[METRIC] for some in facts}
+    has_own = columns != METRIC and all(
+        some[METRIC] == metrics[some.get(columns)] for some in facts
+    )
+    has_own = has_own and len(set(metrics.values())) > 1
+    left = [name for name in names if name not in same and name != columns]
+    left = [name for name in left if not (has_own and name == METRIC)]
     cells: dict[tuple[Any, ...], dict[Any, Score]] = {}
     for score, some in zip(scores, facts):
         key = (score.source, *(some.get(name) for name in left))
@@ -93,6 +100,10 @@ def make_table(scores: Sequence[Score], columns: str = METRIC) -> Table:
     header = ["", *(name if name != METRIC else "score" for name in left)]
     header += [show_condition(columns, head) for head in heads]
     caption = [f"{name}: {show_condition(name, facts[0][name])}" for name in same if name != METRIC]
+    if has_own:
+        for metric in dict.fromkeys(metrics.values()):
+            shown = (show_condition(columns, head) for head in heads if metrics[head] == metric)
+            caption.append(f"{', '.join(shown)}: {show_condition(METRIC, metric)}")
     n_text = 1 + len(left)
     firsts = [next(iter(found.values())) for found in cells.values()]
     units = [(f"{score.n_units:,}", score.unit) for score in firsts]

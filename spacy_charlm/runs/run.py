@@ -5,9 +5,9 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from configparser import InterpolationError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Run:
 
     The folder gets config.cfg (complete), log.txt, what the command writes, curve.jsonl (scores by
     step, `train` only), settings.json (written at the end: config, digests of all files that it
-    names, and seconds), and metrics.json (scores on `data`).
+    names, and seconds), and metrics.json (scores on `data`; metrics-NAME.json for sets with names).
 
     task (str): Name of the group in the study, or "pretrain".
     name (str): Name of the row, such as "CharCNN/LMAO".
@@ -56,8 +56,8 @@ class Run:
     folder (Path): Folder of the run.
     config (Config): The config with all settings, not interpolated.
     source (Optional[Run]): The pretraining whose weights it starts from.
-    data (Optional[Path]): Docs to score the pipeline on; None keeps the scores of the last
-        evaluation during training.
+    data (Mapping[str, Path]): Sets of Docs to score the pipeline on, by name; a single one may
+        have the name "". Without any, the scores are those of the last evaluation during training.
     gold_preproc (bool): Whether the scores use the tokens of the data.
     """
 
@@ -68,7 +68,7 @@ class Run:
     folder: Path
     config: Config
     source: "Run | None" = None
-    data: Path | None = None
+    data: Mapping[str, Path] = field(default_factory=dict)
     gold_preproc: bool = False
 
     @property
@@ -112,8 +112,7 @@ class Run:
         named = {name: paths[name] for name in INPUTS if paths.get(name)}
         if self.source is not None:
             named.pop("init_weights", None)  # written before this run begins
-        if self.data is not None:
-            named["evaluate"] = str(self.data)
+        named |= {f"evaluate {name}".rstrip(): str(path) for name, path in self.data.items()}
         missing = [
             f"{name} = {value}"
             for name, value in named.items()
@@ -135,7 +134,7 @@ class Run:
         """Whether it is trained and, if it is to be scored, scored."""
         if self.source is not None and not self.source.is_trained():
             return False
-        return self.is_trained() and (self.data is None or self._is_scored())
+        return self.is_trained() and all(map(self._is_scored, self.data))
 
     def share_done(self) -> float:
         """Share of the training that is done, as far as its files tell; 0 if they do not."""
@@ -164,14 +163,18 @@ class Run:
         gpu = ["--gpu-id", str(gpu_id)]
         if not self.is_trained():
             self._train(execute, gpu)
-        if self.data is not None and not self._is_scored():
-            self._score(execute, gpu)
+        for name in self.data:
+            if not self._is_scored(name):
+                self._score(name, execute, gpu)
 
-    def scores(self) -> dict[str, Any]:
-        """Return all scores of the pipeline; empty for a pretraining or a run that failed."""
-        found = _read_json(self.folder / SCORES).get("scores")
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """Return all scores of the pipeline by set; empty for a pretraining or a run that failed.
+
+        The last evaluation during training has the name "".
+        """
+        found = {name: _read_json(self._path_of(name)).get("scores", {}) for name in self.data}
         meta = _read_json(self.folder / "model-last" / "meta.json")
-        return meta.get("performance", {}) if found is None else found
+        return found or {"": meta.get("performance", {})}
 
     def seconds(self) -> float:
         """Return how long the training took; 0 if it has not ended."""
@@ -205,28 +208,32 @@ class Run:
         seconds = round(time.monotonic() - start, 1)
         _write_json(self.folder / FINISHED, {**described, "seconds": seconds})
 
-    def _score(self, execute: Execute, gpu: list[str]) -> None:
+    def _score(self, name: str, execute: Execute, gpu: list[str]) -> None:
         output = self.folder / "scores.json"
         # Without --per-component spaCy leaves out the accuracy of textcat.
-        arguments = ["evaluate", str(self.pipeline), str(self.data), "--output", str(output)]
+        arguments = ["evaluate", str(self.pipeline), str(self.data[name]), "--output", str(output)]
         arguments += ["--per-component", *gpu, *["--gold-preproc"] * self.gold_preproc]
         self._call(execute, arguments)
         scores: dict[str, Any] = {}
         for component in srsly.read_json(output).values():
             scores.update(component if isinstance(component, dict) else {})
         output.unlink()
-        _write_json(self.folder / SCORES, {"digest": self._digest_scores(), "scores": scores})
+        _write_json(self._path_of(name), {"digest": self._digest_scores(name), "scores": scores})
 
     def _call(self, execute: Execute, arguments: list[str]) -> None:
         log = self.folder / LOG
         if execute([sys.executable, "-m", "spacy", *arguments], log):
             raise RunFailed("\n".join(_read_lines(log)[-N_LINES:]))
 
-    def _is_scored(self) -> bool:
-        return _read_json(self.folder / SCORES).get("digest") == self._digest_scores()
+    def _path_of(self, name: str) -> Path:
+        path = self.folder / SCORES
+        return path.with_stem(f"{path.stem}-{name}") if name else path
 
-    def _digest_scores(self) -> str:
-        facts = [self._describe(), self.gold_preproc, digest(self.data)]
+    def _is_scored(self, name: str) -> bool:
+        return _read_json(self._path_of(name)).get("digest") == self._digest_scores(name)
+
+    def _digest_scores(self, name: str) -> str:
+        facts = [self._describe(), self.gold_preproc, digest(self.data[name])]
         return hashlib.sha256(srsly.json_dumps(facts).encode("utf8")).hexdigest()[:16]
 
     def _describe(self) -> dict[str, Any]:

@@ -24,16 +24,18 @@ from thinc.api import Config
 from ..errors import Errors
 from ..files import lock_folder
 from ..machine import count_cores
+from ..report.table import METRIC
 from ..types import Score
 from .run import COMMANDS, CONFIG, CURVE, PRETRAIN, TRAIN, Run, RunFailed, describe_error
 
 THREADS = ("OMP", "OPENBLAS", "BLIS", "MKL", "VECLIB", "NUMEXPR")
 STUDY_KEYS = ("title", "vars", "blocks", "pretrain", "train", "extra")
 ROW_KEYS = ("config", "settings", "blocks", "from")
-GROUP_KEYS = (*ROW_KEYS[:3], "command", "seeds", "evaluate", "gold_preproc", "rows")
+GROUP_KEYS = (*ROW_KEYS[:3], "command", "seeds", "evaluate", "metric", "gold_preproc", "rows")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 # The scores of a table, each of which only some components have.
 METRICS = ("cats_macro_f", "cats_micro_f", "ents_f", "tag_acc", "dep_uas", "dep_las")
+SET = "set"  # the condition of a score that names the set of Docs, and so the column of the table
 TRIALS, TABLE = "trials.csv", "table"
 DONE, FAILED, SKIPPED = "done", "failed", "skipped"
 GRACE = 60.0  # seconds that a process has to end before it is killed; a checkpoint is saved in them
@@ -49,6 +51,7 @@ class Study:
     chosen (List[Run]): Those of them to run.
     output (Path): Folder of all runs.
     extra (List[Path]): JSON files with scores of other programs, for further rows.
+    metrics (Dict[str, Tuple[str, ...]]): The scores that the table shows, by task.
     errors (Dict[str, str]): Why runs failed, by title.
     seconds (Dict[str, float]): How long the runs of this call took, by title.
     """
@@ -58,24 +61,37 @@ class Study:
     chosen: list[Run]
     output: Path
     extra: list[Path] = field(default_factory=list)
+    metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def scores(self) -> list[Score]:
         """Return the scores of all complete trainings, those of the extra files last."""
-        found: dict[tuple[str, str], list[float]] = {}
+        found: dict[tuple[str, str, str], list[float]] = {}
         for run in self._find_complete():
-            scores = run.scores()
-            for metric in METRICS:
-                if isinstance(scores.get(metric), int | float):
-                    found.setdefault((run.name, metric), []).append(scores[metric])
-        rows = [Score(name, metric, tuple(values)) for (name, metric), values in found.items()]
+            for name, scores in run.scores().items():
+                # Beside sets with names, one without gets the name of its task.
+                name = name or (run.task if self.columns == SET else "")
+                for metric in self.metrics.get(run.task, METRICS):
+                    if isinstance(scores.get(metric), int | float):
+                        found.setdefault((run.name, metric, name), []).append(scores[metric])
+        rows = [
+            Score(row, metric, tuple(values), conditions={SET: name} if name else {})
+            for (row, metric, name), values in found.items()
+        ]
         order = {run.name: i for i, run in reversed(list(enumerate(self.runs)))}
+        # The sort is stable: sets stay in the order of the file.
         rows.sort(key=lambda score: (order[score.source], METRICS.index(score.metric)))
         for path in self.extra:
             for score in srsly.read_json(path) if path.is_file() else ():
-                rows.append(Score(score["source"], score["metric"], tuple(score["values"])))
+                facts = score["source"], score["metric"], tuple(score["values"])
+                rows.append(Score(*facts, conditions=score.get("conditions", {})))
         return rows
+
+    @property
+    def columns(self) -> str:
+        """What the columns of the table are: sets of Docs if they have names, or scores."""
+        return SET if any(name for run in self.runs for name in run.data) else METRIC
 
     def curves(self) -> dict[str, dict[str, list[list[tuple[int, float]]]]]:
         """Return scores by step during training: metric -> row -> one curve per seed."""
@@ -104,8 +120,10 @@ class Study:
                 rows.append({**row, "error": error.strip().splitlines()[-1]})
             elif run.is_complete():
                 row |= {"seconds": run.seconds(), "megabytes": round(run.megabytes(), 2)}
-                scores = run.scores() if run.command == TRAIN else {}
-                rows.append(row | {k: x for k, x in scores.items() if isinstance(x, int | float)})
+                for name, scores in run.scores().items() if run.command == TRAIN else ():
+                    numbers = {k: x for k, x in scores.items() if isinstance(x, int | float)}
+                    row |= {f"{name}: {k}" if name else k: x for k, x in numbers.items()}
+                rows.append(row)
         names = list(dict.fromkeys(name for row in rows for name in row if name != "error"))
         path = self.output / TRIALS
         with path.open("w", encoding="utf8", newline="") as file_:
@@ -132,9 +150,10 @@ def read_study(
         named replacements, each from dotted paths in a config to blocks; `pretrain`, a group of
         rows; `train`, groups of rows by task; `extra`, JSON files with further scores. A group has
         `config`, `settings` (values by dotted path), `blocks` (names), `command`, `seeds`,
-        `evaluate` (a .spacy file), `gold_preproc` and `rows`. A row may have `config`, `settings`
-        and `blocks` of its own, and `from`, the pretraining that it starts from: the one with the
-        same seed, or else the one with the first seed.
+        `evaluate` (a .spacy file; or several by name, each of which becomes a column of the table),
+        `metric` (the score, or list of scores, to show), `gold_preproc` and `rows`. A row may have
+        `config`, `settings` and `blocks` of its own, and `from`, the pretraining that it starts
+        from: the one with the same seed, or else the one with the first seed.
     output (Path): Folder for the runs.
     variables (Optional[Mapping[str, Any]]): Values in place of those in `vars`.
     only (Sequence[str]): Patterns of the names of rows to run, such as "CharCNN/*"; all if empty.
@@ -155,11 +174,15 @@ def read_study(
     groups = {PRETRAIN: content.get("pretrain")}
     groups |= _read_section(content.get("train"), None, path, "train")
     runs: list[Run] = []
+    metrics: dict[str, tuple[str, ...]] = {}
     sources: dict[str, dict[int, Run]] = {}
     for task, section in groups.items():
         group = _read_section(section, GROUP_KEYS, path, task)
         if task == PRETRAIN:
             group.setdefault("command", PRETRAIN)
+        if group.get("metric"):
+            metrics[task] = tuple(map(str, _as_list(group["metric"])))
+            _check_names(metrics[task], METRICS, path, f"{task}, metric")
         rows = _read_section(group.get("rows"), None, path, f"{task}, rows")
         for seed in _read_seeds(group.get("seeds", 0), path, task):
             for name, section in rows.items():
@@ -176,7 +199,7 @@ def read_study(
     if not chosen:
         raise ValueError(Errors.E671.format(path=path, found=", ".join(only) or "no rows"))
     extra = [Path(text) for text in _as_list(content.get("extra"))]
-    return Study(content.get("title") or path.stem, runs, chosen, output, extra)
+    return Study(content.get("title") or path.stem, runs, chosen, output, extra, metrics)
 
 
 def run_study(
@@ -406,9 +429,13 @@ def _make_run(
             "output_file": str(folder / CURVE),
         }
     config = Config().from_str(config.to_str(), interpolate=False, overrides=settings)
-    data = group.get("evaluate")
-    if data is not None and not isinstance(data, str):
-        raise ValueError(_report(path, where, "a path in `evaluate`", data))
+    data = group.get("evaluate") or {}
+    data = data if isinstance(data, dict) else {"": data}
+    for key, value in data.items():
+        if not isinstance(value, str):
+            raise ValueError(_report(path, where, "a path in `evaluate`", value))
+        if key and Path(str(key)).name != key:
+            raise ValueError(_report(path, f"{where}, evaluate", "a name without slashes", key))
     return Run(
         task,
         name,
@@ -417,7 +444,7 @@ def _make_run(
         folder,
         config,
         source,
-        None if data is None else Path(data),
+        {key: Path(value) for key, value in data.items()},
         bool(group.get("gold_preproc")),
     )
 

@@ -5,6 +5,7 @@ from spacy_charlm.report.figure import (
     MOST,
     OTHERS,
     choose_looks,
+    draw_columns,
     draw_scores,
     save_figure,
     show_name,
@@ -33,6 +34,18 @@ def test_draw_scores_makes_a_panel_per_kind():
     assert figure.axes[0].get_xlabel() == "typos, %"
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["b", "a"]  # as their lines end
+
+
+def test_draw_columns_has_a_panel_per_set_and_a_line_per_row():
+    facts = (("CharCNN/LMAO", "clean", (0.5, 0.6)), ("other", "clean", (0.4,)))
+    scores = [Score(row, "cats_micro_f", xs, conditions={"set": name}) for row, name, xs in facts]
+    scores.append(Score("other", "ents_f", (0.3,), conditions={"set": "names"}))
+    first, second = draw_columns(scores, "set", "A title").axes
+    assert [axes.get_title(loc="left") for axes in (first, second)] == ["clean", "names"]
+    assert [text.get_text() for text in first.get_yticklabels()] == ["CharCNN + LMAO", "other"]
+    assert [text.get_text() for text in first.texts] == ["55.0", "40.0"]
+    assert [text.get_text() for text in second.texts] == ["30.0"]
+    assert second.get_xlabel() == "entities F, %"
 
 
 def test_draw_scores_hides_panels_without_scores():

@@ -22,6 +22,12 @@ CURVES = [
     for source, value in (("a", 0.9), ("b", 0.8))
     for rate in (0.0, 0.05)
 ]
+SETS = [
+    Score("a", "cats_micro_f", (0.89, 0.91), conditions={"set": "clean"}),
+    Score("a", "cats_micro_f", (0.8,), conditions={"set": "typos"}),
+    Score("a", "ents_f", (0.5,), conditions={"set": "names"}),
+    Score("b", "cats_micro_f", (0.7,), conditions={"set": "clean"}),
+]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +53,14 @@ CURVES = [
             ["", "score", "0%", "5%"],
             [["a", "spans F (sc)", "90.0", "85.0"], ["b", "spans F (sc)", "80.0", "75.0"]],
             "typos: mixed; 7 texts; shares in per cent",
+        ),
+        (
+            SETS,
+            "set",
+            ["", "clean", "typos", "names"],
+            [["a", "90.0 ± 1.4", "80.0", "50.0"], ["b", "70.0", "-", "-"]],
+            "clean, typos: textcat accuracy; names: entities F; "
+            "mean ± standard deviation of 1 to 2 seeds; shares in per cent",
         ),
         ([], "metric", [""], [], ""),
     ],

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
 from spacy_charlm.cli.study import Display
+from spacy_charlm.report.table import make_table
 from spacy_charlm.runs import study as study_module
 from spacy_charlm.runs.run import CURVE, FINISHED, LOG, SCORES, STARTED
 from spacy_charlm.runs.study import Processes, read_study, run_study
@@ -58,7 +59,8 @@ if "max_steps = 77" in text and not pathlib.Path("go").exists():
     time.sleep(60)
 if args[0] == "evaluate":
     output = pathlib.Path(args[args.index("--output") + 1])
-    output.write_text(json.dumps({"textcat": {"cats_macro_f": 0.5, "cats_micro_f": 0.75}}))
+    scores = {"textcat": {"cats_macro_f": 0.5, "cats_micro_f": 0.75}, "ner": {"ents_f": 0.6}}
+    output.write_text(json.dumps(scores))
 elif args[0] == "train":
     out = config.parent / "model-last"
     out.mkdir(parents=True, exist_ok=True)
@@ -266,6 +268,30 @@ def test_study_scores_pipelines_on_other_data(folder):
     (folder / "eval.spacy").write_bytes(b"second file")
     run(text)  # scored again, not trained again
     assert trained.stat().st_mtime_ns == before[0] and scored.stat().st_mtime_ns != before[1]
+
+
+def test_study_scores_several_sets_as_columns(folder, capsys):
+    for name in ("clean", "typos", "extra"):
+        (folder / f"{name}.spacy").write_bytes(name.encode())
+    sets = "{clean texts: clean.spacy, typos: typos.spacy}\n    metric: cats_micro_f"
+    text = STUDY.replace("    seeds: ${seeds}", f"    seeds: ${{seeds}}\n    evaluate: {sets}")
+    text += "  ner: {config: train.cfg, metric: ents_f, evaluate: {new: extra.spacy}, rows: "
+    text += "{wide/none: }}"
+    other = {"source": "other", "metric": "cats_micro_f", "values": [0.5]}
+    srsly.write_json("other.json", [{**other, "conditions": {"set": "typos"}}])
+    study = run(text + "\nextra: other.json")
+    assert study.columns == "set"
+    table = make_table(study.scores(), study.columns)
+    assert table.header == ["", "clean texts", "typos", "new"]
+    assert table.rows[0] == ["plain/none", "75.0 ± 0.0", "75.0 ± 0.0", "-"]
+    assert table.rows[2][-1] == "60.0" and table.rows[3] == ["other", "-", "50.0", "-"]
+    assert "clean texts, typos: textcat accuracy; new: entities F" in table.caption
+    assert trials()["plain/none", "0"]["typos: cats_micro_f"] == "0.75"
+    (folder / "typos.spacy").write_bytes(b"others")
+    before = {path: path.stat().st_mtime_ns for path in Path("out").rglob("metrics-*.json")}
+    run(text)  # only this set is scored again
+    changed = {path.name for path, old in before.items() if path.stat().st_mtime_ns != old}
+    assert changed == {"metrics-typos.json"}
 
 
 def test_study_resumes_charlm_pretrain(folder):

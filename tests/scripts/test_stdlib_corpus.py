@@ -10,7 +10,8 @@ from spacy.tokens import DocBin
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 if not SCRIPTS.is_dir():
     pytest.skip("scripts/ is not beside tests/", allow_module_level=True)
-NAMES = ("textcat_train", "textcat_dev", "ner_train", "ner_dev")
+TASKS = {"textcat": ("train", "stop", "eval", "typos"), "ner": ("train", "stop", "eval")}
+NAMES = [f"{task}_{part}" for task, parts in TASKS.items() for part in parts]
 
 
 @pytest.fixture(scope="module")
@@ -57,57 +58,59 @@ def small_library(modules, tmp_path_factory):
 
 def test_stdlib_corpus_has_words_and_labels(corpus, modules):
     _, raw, docs = corpus
-    assert modules[0].count_words(raw) >= 200_000
-    for name in ("textcat_train", "textcat_dev"):
+    assert modules[0].count_words(raw) >= 180_000
+    for name in NAMES:
         counts = modules[0].count_labels(docs[name])
-        assert sorted(counts) == sorted(modules[0].PACKAGES)
-        assert max(counts.values()) <= 2 * min(counts.values())
-    for name in ("ner_train", "ner_dev"):
-        counts = modules[0].count_labels(docs[name])
-        assert sorted(counts) == sorted(modules[1].LABELS)
-        assert min(counts.values()) >= 20
-    assert len(docs["textcat_train"]) == 200
-    assert len(docs["textcat_dev"]) >= 500
-    assert len(docs["ner_train"]) == 300
-    assert len(docs["ner_dev"]) >= 300
+        labels = modules[1].LABELS if name.startswith("ner") else modules[0].CHAPTERS
+        assert sorted(counts) == sorted(labels)
+        assert min(counts.values()) >= 15
+        if name.startswith("textcat"):
+            assert max(counts.values()) <= 1.5 * min(counts.values())
+    sizes = {name: len(some) for name, some in docs.items()}
+    assert sizes["textcat_train"] == sizes["textcat_stop"] == 140
+    assert sizes["textcat_eval"] == sizes["textcat_typos"] >= 900
+    assert sizes["ner_train"] == 100 and sizes["ner_eval"] >= 500
 
 
-def test_stdlib_corpus_ner_dev_names_are_new(corpus, modules):
+def test_stdlib_corpus_scored_names_are_new(corpus, modules):
     get_key = modules[1].get_key
-    train, dev = (
-        {get_key(ent.text) for doc in corpus[2][name] for ent in doc.ents}
-        for name in ("ner_train", "ner_dev")
+    train, stop, scored = (
+        {get_key(ent.text) for doc in corpus[2][f"ner_{part}"] for ent in doc.ents}
+        for part in TASKS["ner"]
     )
-    assert dev
-    assert not train & dev
+    assert train and stop and scored
+    assert not train & scored and not stop & scored and not train & stop
 
 
-def test_stdlib_corpus_dev_texts_are_held_out(corpus):
+def test_stdlib_corpus_scored_texts_are_held_out(corpus):
     _, raw, docs = corpus
-    texts = {name: [doc.text for doc in docs[name]] for name in NAMES}
-    for task in ("textcat", "ner"):
-        assert not set(texts[f"{task}_train"]) & set(texts[f"{task}_dev"])
-        assert len(set(texts[f"{task}_dev"])) == len(texts[f"{task}_dev"])
-    assert not set(raw) & set(texts["textcat_dev"])
-    assert not set(raw) & set(texts["ner_dev"])
+    for task in TASKS:
+        parts = [[doc.text for doc in docs[f"{task}_{part}"]] for part in ("train", "stop", "eval")]
+        texts = [text for part in parts for text in part]
+        assert len(set(texts)) == len(texts)
+        assert not set(raw) & {*parts[1], *parts[2]}
 
 
-def test_stdlib_corpus_hides_the_name_of_the_package(corpus):
-    for doc in (*corpus[2]["textcat_train"], *corpus[2]["textcat_dev"]):
-        label = max(doc.cats, key=doc.cats.__getitem__)
-        assert label not in doc.text.lower()
+def test_stdlib_corpus_typos_are_in_a_fifth_of_the_words(corpus, modules):
+    pairs = list(zip(corpus[2]["textcat_eval"], corpus[2]["textcat_typos"]))
+    assert all(clean.cats == typed.cats for clean, typed in pairs)
+    words = [pair for docs in pairs for pair in zip(*(doc.text.split() for doc in docs))]
+    assert 0.15 < sum(clean != typed for clean, typed in words) / len(words) < 0.25
+    add_typos, (clean, typed) = modules[0].add_typos, pairs[0]
+    nlp = spacy.blank("en")
+    assert add_typos(nlp, [doc for doc, _ in pairs], 0.2, 0)[0].text == typed.text
+    assert add_typos(nlp, [clean], 0.0, 0)[0].text == clean.text
 
 
 @pytest.mark.slow
 def test_stdlib_corpus_is_deterministic(corpus, modules):
     path, _, docs = corpus
     nlp, library = spacy.blank("en"), modules[2].read_library()
-    train, dev = modules[0].make_textcat(nlp, library, 200, 80, 0)
-    for name, again in (("textcat_train", train), ("textcat_dev", dev)):
-        expected = [(doc.text, doc.cats) for doc in docs[name]]
+    for part, again in modules[0].make_textcat(nlp, library, 140, 150, 0).items():
+        expected = [(doc.text, doc.cats) for doc in docs[f"textcat_{part}"]]
         assert [(doc.text, doc.cats) for doc in again] == expected
         data = DocBin(docs=again, store_user_data=False).to_bytes()
-        assert data == (path / f"{name}.spacy").read_bytes()
+        assert data == (path / f"textcat_{part}.spacy").read_bytes()
 
 
 def test_stdlib_names_reads_without_importing(small_library, modules):
