@@ -1,14 +1,12 @@
 """Write the vectors to predict as one folder of spaCy vectors, for ours and for PretrainVectors.
 
 Where the vectors file is present, its rows are taken; rows such as `<unk>` are left out. Where it
-is missing, vectors are trained on the raw text by train_vectors.py. spaCy's PretrainVectors looks
-up the exact form of a word, so a row of a lower-case word serves its capitalised, title-case and
-upper-case form, too.
+is missing, vectors are trained on the raw text, words by their neighbours. spaCy's PretrainVectors
+looks up the exact form of a word, so a row of a lower-case word serves its capitalised, title-case
+and upper-case form, too.
 """
 
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +19,8 @@ from wasabi import msg
 
 from spacy_charlm.targets.read_vectors import read_text_vectors
 from spacy_charlm.targets.static_vectors import UNKNOWN
+from spacy_charlm.training.progress import ProgressBar
+from spacy_charlm.vectors.train_vectors import VectorSettings, train_vectors
 
 
 def main(
@@ -73,18 +73,16 @@ def add_forms(rows: dict[str, int]) -> dict[str, int]:
 def train(
     raw_text: Path, max_words: int, epochs: int, lang: str
 ) -> tuple[dict[str, int], "numpy.ndarray"]:
-    """Train a plain table of lower-case words.
+    """Train a plain table of lower-case words by their neighbours.
 
     RETURNS (tuple[dict[str, int], numpy.ndarray]): Row by word, and the rows.
     """
-    program = Path(__file__).with_name("train_vectors.py")
+    settings = VectorSettings(mode="window", epochs=epochs, max_words=max_words, lang=lang)
+    bar = ProgressBar("Training")
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(program), str(raw_text), folder]
-        command += ["--mode", "default", "--lower", "--lang", lang]
-        command += ["--max-words", str(max_words), "--epochs", str(epochs)]
-        result = subprocess.run(command)
-        if result.returncode != 0:
-            raise SystemExit(result.returncode)
+        show = lambda title, done, words, note: bar.update(done, words, title)  # noqa: E731
+        train_vectors(raw_text, Path(folder), settings, show=show)
+        bar.close(done=True)
         vocab = spacy.load(folder).vocab
     rows = {vocab.strings[key]: int(row) for key, row in vocab.vectors.key2row.items()}
     return rows, vocab.vectors.data

@@ -52,12 +52,13 @@ def contrast(
     # How much each row counts among the negatives: as much as its pairs.
     total = xp.bincount(pairs.rows, pairs.weights, len(X)).astype(X.dtype)
     shares = xp.outer(total, n_drawn) * (negatives / float(n_drawn.sum()))
-    wrong = scores[:, pairs.drawn]
+    odds = xp.exp(scores[:, pairs.drawn])  # finite: a cosine times a small factor
+    odds += 1
     loss = (pairs.weights * xp.log1p(xp.exp(-right))).sum()
-    loss += (shares * xp.log1p(xp.exp(wrong))).sum()
+    loss += (shares * xp.log(odds)).sum()
     d_scores = scores
     d_scores.fill(0)
-    d_scores[:, pairs.drawn] = shares / (1 + xp.exp(-wrong))
+    d_scores[:, pairs.drawn] = shares - shares / odds
     # A pair that occurs may also have been drawn, but no pair is there twice.
     d_scores[pairs.rows, pairs.columns] -= pairs.weights / (1 + xp.exp(right))
     d_scores *= scale
