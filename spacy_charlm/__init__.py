@@ -2,7 +2,16 @@
 
 from typing import Any
 
-__all__ = ["__version__", "add_typos", "embed", "load", "nearest_words", "pretrain", "probe"]
+__all__ = [
+    "__version__",
+    "add_typos",
+    "embed",
+    "load",
+    "nearest_words",
+    "pretrain",
+    "probe",
+    "train_vectors",
+]
 
 
 def __getattr__(name: str) -> Any:

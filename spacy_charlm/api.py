@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from .training.pretrain import Outcome
     from .types import Score
+    from .vectors.train_vectors import TrainedVectors
 
 
 def pretrain(
@@ -227,6 +228,29 @@ def probe(
     weights_path = None if weights is None else Path(weights)
     dev_path = None if dev is None else Path(dev)
     return run(filled, weights_path, Path(train), dev_path, **settings)
+
+
+def train_vectors(
+    texts: Path | str, output: Path | str, *, resume: bool = False, **settings: Any
+) -> "TrainedVectors":
+    """Train word vectors on raw text, as `charlm vectors train` does: targets for pretraining.
+
+    Example:
+        import spacy_charlm
+        spacy_charlm.train_vectors("text.jsonl", "vectors", mode="document", ngrams=2)
+
+    texts (Path | str): Texts, in any format that pretraining reads.
+    output (Path | str): Folder to write to, in spaCy's format.
+    resume (bool): Whether to continue a training that Ctrl-C has stopped.
+    **settings (Any): See `spacy_charlm.vectors.train_vectors.VectorSettings`.
+    RETURNS (TrainedVectors): Rows, texts, words, passes, and whether it was stopped.
+    RAISES (ValueError): If a setting is out of range, the text has too few words, or there is
+        nothing to resume.
+    """
+    from .vectors.train_vectors import VectorSettings
+    from .vectors.train_vectors import train_vectors as run
+
+    return run(Path(texts), Path(output), VectorSettings(**settings), resume=resume)
 
 
 def _list_strings(name: str, given: Sequence[str]) -> list[str]:

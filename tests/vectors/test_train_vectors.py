@@ -9,6 +9,7 @@ import srsly
 from spacy.vectors import Vectors
 from typer.testing import CliRunner
 
+import spacy_charlm
 from spacy_charlm.cli import app
 from spacy_charlm.text.text_corpus import TextCorpus
 from spacy_charlm.vectors import train_vectors as module
@@ -224,6 +225,11 @@ def test_count_neighbours_weighs_by_distance_and_stays_in_the_text():
     assert found == {(0, 1): 1, (1, 0): 1, (1, 2): 1, (2, 1): 1, (0, 2): 0.5, (2, 0): 0.5}
     for few in (rows[:0], rows[:1]):
         assert not any(map(len, count_neighbours(few, text_of[: len(few)])))
+
+
+def test_train_vectors_from_python(tmp_path, texts):
+    trained = spacy_charlm.train_vectors(texts, tmp_path / "out", dim=8, epochs=2)
+    assert trained.epoch == 2 and load_vectors(tmp_path / "out").vectors.shape[1] == 8
 
 
 def test_vectors_train_command(tmp_path, texts):
