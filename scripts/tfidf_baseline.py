@@ -20,7 +20,7 @@ from spacy_charlm.types import Score
 CS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
 NAMES = {
     False: "TF-IDF + logistic regression",
-    True: "TF-IDF of characters + logistic regression",
+    True: "Character TF-IDF + logistic regression",
 }
 
 

@@ -82,10 +82,14 @@ class Study:
         order = {run.name: i for i, run in reversed(list(enumerate(self.runs)))}
         # The sort is stable: sets stay in the order of the file.
         rows.sort(key=lambda score: (order[score.source], METRICS.index(score.metric)))
+        # Where each task says what it shows, further rows show nothing else.
+        tasks = {run.task for run in self.runs if run.command == TRAIN}
+        shown = set().union(*self.metrics.values()) if tasks <= set(self.metrics) else None
         for path in self.extra:
             for score in srsly.read_json(path) if path.is_file() else ():
-                facts = score["source"], score["metric"], tuple(score["values"])
-                rows.append(Score(*facts, conditions=score.get("conditions", {})))
+                if shown is None or score["metric"] in shown:
+                    facts = score["source"], score["metric"], tuple(score["values"])
+                    rows.append(Score(*facts, conditions=score.get("conditions", {})))
         return rows
 
     @property

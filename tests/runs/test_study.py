@@ -278,7 +278,8 @@ def test_study_scores_several_sets_as_columns(folder, capsys):
     text += "  ner: {config: train.cfg, metric: ents_f, evaluate: {new: extra.spacy}, rows: "
     text += "{wide/none: }}"
     other = {"source": "other", "metric": "cats_micro_f", "values": [0.5]}
-    srsly.write_json("other.json", [{**other, "conditions": {"set": "typos"}}])
+    other["conditions"] = {"set": "typos"}
+    srsly.write_json("other.json", [other, {**other, "metric": "cats_macro_f"}])
     study = run(text + "\nextra: other.json")
     assert study.columns == "set"
     table = make_table(study.scores(), study.columns)
