@@ -23,6 +23,7 @@ from spacy_charlm.cli import app
 from spacy_charlm.cli.init import PREFIX
 from spacy_charlm.targets.transformer_vectors import make_key
 from spacy_charlm.targets.vector_cache import VectorCache
+from spacy_charlm.vectors.train_vectors import VectorSettings, train_vectors
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PRETRAIN = sorted((CONFIGS / "pretrain").glob("*.cfg"))
@@ -34,6 +35,7 @@ FROZEN = {
     "training.frozen_components": ["tok2vec"],
     "training.annotating_components": ["tok2vec"],
 }
+TARGET_VECTORS = {"bigrams": "bigrams"}  # by config, where GloVe's text format does not do
 SENTENCES = [
     ("London is a warm city in May.", "good", "London"),
     ("Nobody likes the rain of Leeds!", "bad", "Leeds"),
@@ -112,6 +114,8 @@ def data(tmp_path_factory):
     for _ in range(20):
         nlp.update(examples, sgd=optimizer)
     nlp.to_disk(folder / "parser")
+    settings = VectorSettings(ngrams=2, dim=10, epochs=1, min_count=1, lang="xx")
+    train_vectors(folder / "raw.txt", folder / "bigrams", settings)
     return folder
 
 
@@ -150,7 +154,7 @@ def _pretrain(path, data, output, **overrides):
         overrides={
             **SMALL,
             "paths.raw_text": str(data / "raw.txt"),
-            "paths.target_vectors": str(data / "glove.txt"),
+            "paths.target_vectors": str(data / TARGET_VECTORS.get(path.stem, "glove.txt")),
             "corpora.pretrain.min_words": 0,
             "pretraining.max_epochs": 3,
             "pretraining.batcher.size": 40,
