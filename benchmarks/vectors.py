@@ -189,10 +189,10 @@ def train_floret(
 
 Train = Callable[[Path, TokenFile, Path, int, int, int], tuple[Reader, float, int]]
 ROWS: dict[str, Train] = {
-    "document, words": lambda text, tokens, folder, dim, max_words, threads: train_ours(
+    "document: words": lambda text, tokens, folder, dim, max_words, threads: train_ours(
         text, tokens, folder, max_words, VectorSettings(dim=dim, epochs=30)
     ),
-    "document, words and bigrams": lambda text, tokens, folder, dim, max_words, threads: train_ours(
+    "document: words and bigrams": lambda text, tokens, folder, dim, max_words, threads: train_ours(
         text, tokens, folder, max_words, VectorSettings(ngrams=2, dim=dim)
     ),
     "window": lambda text, tokens, folder, dim, max_words, threads: train_ours(
