@@ -1,20 +1,14 @@
 """Words and bigrams are learned together with one vector per text, whose n-grams they are."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from thinc.api import Ops
 
 from .ngrams import Bags, NgramVocab
-from .sphere import Pairs, Table, contrast
+from .sphere import Table, learn_pairs, sum_chances
 
 TEXTS = 64  # per update
-DRAWN = 500  # negatives per update
-NEGATIVES = 5  # weight of the negatives per pair
-SCALE = 6.0  # factor on the cosine
-STEP = 2.0  # size of the first step
-POWER = 0.75  # of an n-gram's frequency, for the probability that it is a negative
 # A longer text is represented by a sample of its n-grams, other ones in each pass. This bounds the
 # memory of an update.
 MAX_NGRAMS = 4_000
@@ -69,57 +63,10 @@ class DocumentTrainer:
         rows = np.repeat(np.arange(len(texts)), [len(part) for part in parts])
         if not len(rows):
             return 0.0, 0.0
-        columns = np.concatenate(parts)
-        used, pairs = draw_negatives(
-            ops, rng, self._chances, rows, columns, np.ones(len(rows), dtype="float32")
-        )
-        X, update_texts = self.texts.gather(ops, texts)
-        Y, update_ngrams = self.ngrams.gather(ops, used)
-        loss, dX, dY = contrast(X, Y, pairs, negatives=NEGATIVES, scale=SCALE)
-        update_texts(dX, share * STEP)
-        update_ngrams(dY, share * STEP)
+        weights = np.ones(len(rows), dtype="float32")
+        pairs = rows, np.concatenate(parts), weights
+        loss = learn_pairs(ops, rng, self._chances, pairs, self.texts, texts, self.ngrams, share)
         return loss, float(len(rows))
-
-
-def sum_chances(counts: np.ndarray) -> np.ndarray:
-    """Sum up the probabilities that each n-gram is drawn as a negative, float64 (nV,)."""
-    chances = np.cumsum(counts.astype("float64") ** POWER)
-    return chances / chances[-1]
-
-
-def draw_negatives(
-    ops: Ops,
-    rng: np.random.Generator,
-    chances: np.ndarray,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    weights: np.ndarray,
-) -> tuple[np.ndarray, Pairs]:
-    """Draw the negatives of an update, and number the columns that it needs.
-
-    ops (Ops): The backend.
-    rng (Generator): The generator.
-    chances (ndarray): Summed probabilities, from `sum_chances`.
-    rows (ndarray): Row of each pair that occurs.
-    columns (ndarray): Its column in the whole table.
-    weights (ndarray): Its weight.
-    RETURNS (Tuple[ndarray, Pairs]): The columns of the table that are needed, ascending, and the
-        pairs, whose columns are places among them.
-    """
-    drawn = np.searchsorted(chances, rng.random(DRAWN), side="right").clip(max=len(chances) - 1)
-    used, places = np.unique(np.concatenate([columns, drawn]), return_inverse=True)
-    negatives, n_drawn = np.unique(places[len(columns) :], return_counts=True)
-    xp: Any = ops.xp
-    floats: Any = weights
-    times: Any = n_drawn.astype("float32")
-    pairs = Pairs(
-        xp.asarray(rows),
-        xp.asarray(places[: len(columns)]),
-        ops.asarray1f(floats),
-        xp.asarray(negatives),
-        ops.asarray1f(times),
-    )
-    return used, pairs
 
 
 def _sample(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

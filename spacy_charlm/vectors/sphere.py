@@ -7,6 +7,11 @@ import numpy as np
 from thinc.api import Ops, get_array_module
 from thinc.types import Floats1d, Floats2d, Ints1d
 
+DRAWN = 500  # negatives per update
+NEGATIVES = 5  # weight of the negatives per pair
+SCALE = 6.0  # factor on the cosine
+STEP = 2.0  # size of the first step
+POWER = 0.75  # of an n-gram's frequency, for the probability that it is a negative
 EPSILON = 1e-10  # avoids division by zero
 
 
@@ -182,6 +187,79 @@ def scale_step(dX: Floats2d, squares: Floats1d) -> tuple[Floats2d, Floats1d]:
     xp: Any = get_array_module(dX)
     squares = squares + (dX * dX).mean(axis=1)
     return dX / xp.sqrt(squares + EPSILON).reshape(-1, 1), squares
+
+
+def sum_chances(counts: np.ndarray) -> np.ndarray:
+    """Sum up the probabilities that each n-gram is drawn as a negative, float64 (nV,)."""
+    chances = np.cumsum(counts.astype("float64") ** POWER)
+    return chances / chances[-1]
+
+
+def learn_pairs(
+    ops: Ops,
+    rng: np.random.Generator,
+    chances: np.ndarray,
+    found: tuple[np.ndarray, np.ndarray, np.ndarray],
+    left: Table,
+    rows_of: np.ndarray,
+    right: Table,
+    share: float,
+) -> float:
+    """Make one update of two tables: draw negatives, compute the loss, and move both.
+
+    ops (Ops): The backend.
+    rng (Generator): The generator of the negatives.
+    chances (ndarray): Summed probabilities of the right rows, from `sum_chances`.
+    found (Tuple[ndarray, ndarray, ndarray]): The pairs that occur: place in `rows_of`, row of the
+        right table, and weight of each.
+    left (Table): Such as the vectors of texts.
+    rows_of (ndarray): Distinct rows of the left table.
+    right (Table): Such as the vectors of n-grams.
+    share (float): Factor on the size of the step.
+    RETURNS (float): The loss, summed over the pairs.
+    """
+    used, pairs = draw_negatives(ops, rng, chances, *found)
+    X, update_left = left.gather(ops, rows_of)
+    Y, update_right = right.gather(ops, used)
+    loss, dX, dY = contrast(X, Y, pairs, negatives=NEGATIVES, scale=SCALE)
+    update_left(dX, share * STEP)
+    update_right(dY, share * STEP)
+    return loss
+
+
+def draw_negatives(
+    ops: Ops,
+    rng: np.random.Generator,
+    chances: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    weights: np.ndarray,
+) -> tuple[np.ndarray, Pairs]:
+    """Draw the negatives of an update, and number the columns that it needs.
+
+    ops (Ops): The backend.
+    rng (Generator): The generator.
+    chances (ndarray): Summed probabilities, from `sum_chances`.
+    rows (ndarray): Row of each pair that occurs.
+    columns (ndarray): Its column in the whole table.
+    weights (ndarray): Its weight.
+    RETURNS (Tuple[ndarray, Pairs]): The columns of the table that are needed, ascending, and the
+        pairs, whose columns are places among them.
+    """
+    drawn = np.searchsorted(chances, rng.random(DRAWN), side="right").clip(max=len(chances) - 1)
+    used, places = np.unique(np.concatenate([columns, drawn]), return_inverse=True)
+    negatives, n_drawn = np.unique(places[len(columns) :], return_counts=True)
+    xp: Any = ops.xp
+    floats: Any = weights
+    times: Any = n_drawn.astype("float32")
+    pairs = Pairs(
+        xp.asarray(rows),
+        xp.asarray(places[: len(columns)]),
+        ops.asarray1f(floats),
+        xp.asarray(negatives),
+        ops.asarray1f(times),
+    )
+    return used, pairs
 
 
 def draw_sphere(rng: np.random.Generator, n: int, nO: int) -> Floats2d:

@@ -3,17 +3,18 @@
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, get_args
 
 import numpy as np
 import spacy
-from spacy.vectors import Mode, Vectors
+from spacy.vectors import Mode as VectorsMode
+from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 from thinc.api import Ops, get_current_ops
 
-from ..checks import Count, Range, Seed, Size, checked
+from ..checks import Count, Range, Seed, Size, check_setting
 from ..errors import Errors
 from ..files import digest, lock_folder
 from ..text.text_corpus import TextCorpus
@@ -27,7 +28,8 @@ from .windows import WindowTrainer
 
 WORK = "work"  # folder for what an unfinished training needs, inside the output folder
 VOCAB, STATE, TEXTS = "vocab.safetensors", "state.safetensors", "texts.bin"
-MODES = ("document", "window")
+Mode = Literal["document", "window"]
+MODES = get_args(Mode)
 SECONDS = 60.0  # least time between two checkpoints
 AVERAGED = 0.2  # share of the passes, the last ones, after each of which the vectors are averaged
 BLOCK = 10_000  # rows that are written at a time
@@ -59,7 +61,7 @@ class VectorSettings:
     seed (int): Seed.
     """
 
-    mode: Literal["document", "window"] = "document"
+    mode: Mode = "document"
     ngrams: Annotated[int, Range(1, 2)] = 1
     dim: Size = 100
     epochs: Size = 20
@@ -73,7 +75,21 @@ class VectorSettings:
     seed: Seed = 0
 
     def __post_init__(self) -> None:
-        _check(**asdict(self))
+        for each in fields(self):
+            check_setting("vectors train", each.name, getattr(self, each.name), each.type)
+        mode, expected = self.mode, ", ".join(MODES)
+        if mode not in MODES:
+            raise ValueError(Errors.E540.format(name="mode", expected=expected, found=mode))
+        if mode == "window" and self.ngrams == 2:
+            raise ValueError(
+                Errors.E541.format(expected="the mode document for bigrams", found=mode)
+            )
+        if mode == "document" and self.subwords:
+            raise ValueError(
+                Errors.E541.format(expected="the mode window for subwords", found=mode)
+            )
+        if self.subwords and self.idf:
+            raise ValueError(Errors.E541.format(expected="no idf for subwords", found="idf"))
 
     @property
     def uses_idf(self) -> bool:
@@ -186,10 +202,7 @@ def _train(
         codes, name_ngrams(codes, tokens.words), found.arrays["counts"], tokens.n_texts
     )
     ops = get_current_ops()
-    empty = Vectors(strings=Vocab().strings, mode=Mode.default)
-    if settings.subwords:
-        empty = _make_subword_vectors(settings)
-    trainer, tables = _make_trainer(ops, work, tokens, vocab, settings, empty)
+    trainer, tables = _make_trainer(ops, work, tokens, vocab, settings)
     words = tables["words"].arrays
     words["sum"] = ops.alloc2f(*words["values"].shape)
     done = _load_state(work, tables) if (work / STATE).exists() else 0
@@ -218,7 +231,7 @@ def _train(
             _save_state(work, tables, done, origin)
     if not stopped:
         values = ops.to_numpy(words["sum"]) / n_averaged
-        _write_vectors(output, settings, vocab, values, empty)
+        _write_vectors(output, settings, vocab, values)
     rows = settings.rows if settings.subwords else len(vocab)
     return TrainedVectors(rows, tokens.n_texts, n_words, done // trainer.n_updates, stopped)
 
@@ -229,11 +242,10 @@ def _make_trainer(
     tokens: TokenFile,
     vocab: NgramVocab,
     settings: VectorSettings,
-    empty: Vectors,
 ) -> tuple[VectorTrainer, dict[str, Table]]:
     rng = np.random.default_rng(settings.seed)
     if settings.subwords:
-        pieces, starts = _find_pieces(empty, vocab.names)
+        pieces, starts = _find_pieces(_make_subword_vectors(settings), vocab.names)
         words: Table = PieceTable(
             *_draw_rows(ops, rng, settings.rows, settings.dim), pieces, starts
         )
@@ -312,7 +324,7 @@ def _make_subword_vectors(settings: VectorSettings) -> Vectors:
     least, most = NGRAM_SIZES
     return Vectors(
         strings=Vocab().strings,
-        mode=Mode.floret,
+        mode=VectorsMode.floret,
         data=np.zeros((settings.rows, settings.dim), dtype="float32"),
         minn=least,
         maxn=most,
@@ -337,15 +349,12 @@ def _find_pieces(vectors: Vectors, words: list[str]) -> tuple[np.ndarray, np.nda
     return np.array(rows, dtype="int32"), np.concatenate([[0], np.cumsum(lengths)])
 
 
-def _write_vectors(
-    output: Path, settings: VectorSettings, vocab: NgramVocab, values: Any, empty: Vectors
-) -> None:
+def _write_vectors(output: Path, settings: VectorSettings, vocab: NgramVocab, values: Any) -> None:
     """Write a blank pipeline with the vectors."""
     nlp = spacy.blank(settings.lang)
     if settings.subwords:
-        empty.data[:] = values
-        empty.strings = nlp.vocab.strings
-        table = empty
+        table = _make_subword_vectors(settings)
+        table.data[:] = values
     else:
         values = unit(values)
         if settings.uses_idf:
@@ -359,30 +368,3 @@ def _write_vectors(
         f"{settings.ngrams}` on {vocab.n_texts:,} texts"
     )
     nlp.to_disk(output)
-
-
-@checked("vectors train")
-def _check(
-    *,
-    mode: Literal["document", "window"],
-    ngrams: Annotated[int, Range(1, 2)],
-    dim: Size,
-    epochs: Size,
-    rows: Size,
-    min_count: Size,
-    idf: bool | None,
-    subwords: bool,
-    lower: bool,
-    max_words: Count,
-    lang: str,
-    seed: Seed,
-) -> None:
-    """Check settings: see `VectorSettings`."""
-    if mode not in MODES:
-        raise ValueError(Errors.E540.format(name="mode", expected=", ".join(MODES), found=mode))
-    if mode == "window" and ngrams == 2:
-        raise ValueError(Errors.E541.format(expected="the mode document for bigrams", found=mode))
-    if mode == "document" and subwords:
-        raise ValueError(Errors.E541.format(expected="the mode window for subwords", found=mode))
-    if subwords and idf:
-        raise ValueError(Errors.E541.format(expected="no idf for subwords", found="idf"))

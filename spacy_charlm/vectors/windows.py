@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from thinc.api import Ops
 
-from .documents import NEGATIVES, SCALE, STEP, draw_negatives, sum_chances
-from .sphere import Table, contrast
+from .sphere import Table, learn_pairs, sum_chances
 from .tokens import TokenFile
 
 TOKENS = 1_024  # per update
@@ -67,12 +66,8 @@ class WindowTrainer:
         if not len(centers):
             return 0.0, 0.0
         words, places = np.unique(centers, return_inverse=True)
-        used, pairs = draw_negatives(ops, rng, self._chances, places, columns, weights)
-        X, update_words = self.words.gather(ops, words)
-        Y, update_contexts = self.contexts.gather(ops, used)
-        loss, dX, dY = contrast(X, Y, pairs, negatives=NEGATIVES, scale=SCALE)
-        update_words(dX, share * STEP)
-        update_contexts(dY, share * STEP)
+        pairs = places, columns, weights
+        loss = learn_pairs(ops, rng, self._chances, pairs, self.words, words, self.contexts, share)
         return loss, float(weights.sum())
 
     def _read(self, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
