@@ -158,37 +158,39 @@ def compare_updates(batches: Batches, pairs: int, backends: Backends) -> Iterato
 def compare_pipelines(batches: Batches, pairs: int, backends: Backends) -> Iterator[Ratio]:
     """Compare whole pipelines: `nlp.pipe` from raw text, and `nlp.update`."""
     docs = [doc for batch in batches for doc in batch if len(doc)]
-    texts = [[doc.text for doc in batch] for batch in batches]
     for task in ("textcat", "ner"):
         for name, ops in backends.items():
             set_current_ops(ops)
             ours = build_pipeline(task, "CharCNN", docs[:20])
             for embed in ("MultiHashEmbed", "CharacterEmbed"):
                 theirs = build_pipeline(task, embed, docs[:20])
-                for question, make, items in (
-                    ("nlp.pipe", pipe_texts, texts),
-                    ("nlp.update", _update, batches),
-                ):
-                    sides = (("CharCNN", make(ours)), (embed, make(theirs)))
-                    question = f"{task}, {question}; {name}"
-                    yield time_pairs(question, *sides, items, words=_count(batches), pairs=pairs)
+                sides = (("CharCNN", ours), (embed, theirs))
+                yield from time_pipelines(task, name, sides, batches, pairs)
 
 
 def compare_depths(batches: Batches, pairs: int, backends: Backends) -> Iterator[Ratio]:
     """Compare pipelines without an encoder with those of `charlm init --optimize efficiency`."""
     docs = [doc for batch in batches for doc in batch if len(doc)]
-    texts = [[doc.text for doc in batch] for batch in batches]
     for task in ("textcat", "ner"):
         for name, ops in backends.items():
             set_current_ops(ops)
             fast, full = (build_pipeline(task, "CharCNN", docs[:20], n) for n in (0, DEPTH))
-            for question, make, items in (
-                ("nlp.pipe", pipe_texts, texts),
-                ("nlp.update", _update, batches),
-            ):
-                sides = (("depth 0", make(fast)), (f"depth {DEPTH}", make(full)))
-                question = f"{task}, {question}; {name}"
-                yield time_pairs(question, *sides, items, words=_count(batches), pairs=pairs)
+            sides = (("depth 0", fast), (f"depth {DEPTH}", full))
+            yield from time_pipelines(task, name, sides, batches, pairs)
+
+
+def time_pipelines(
+    task: str, backend: str, sides: Sequence[tuple[str, Any]], batches: Batches, pairs: int
+) -> Iterator[Ratio]:
+    """Compare `nlp.pipe` from raw text and `nlp.update` of two pipelines, each with its name."""
+    texts = [[doc.text for doc in batch] for batch in batches]
+    for question, make, items in (
+        ("nlp.pipe", pipe_texts, texts),
+        ("nlp.update", _update, batches),
+    ):
+        first, second = ((name, make(nlp)) for name, nlp in sides)
+        question = f"{task}, {question}; {backend}"
+        yield time_pairs(question, first, second, items, words=_count(batches), pairs=pairs)
 
 
 PARTS: dict[str, Callable[[Batches, int, Backends], Iterator[Ratio]]] = {

@@ -11,10 +11,11 @@ infers for the texts. gensim and floret are measured if they are installed.
 import importlib.util
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import spacy
@@ -34,6 +35,17 @@ from spacy_charlm.vectors.train_vectors import VectorSettings, train_vectors
 Words = list[str]
 # From the words of each labelled text to one vector per text.
 Reader = Callable[[list[Words]], np.ndarray]
+
+
+class Source(NamedTuple):
+    """What every program trains on, and where it may write."""
+
+    text: Path
+    tokens: TokenFile
+    folder: Path
+    dim: int
+    max_words: int
+    threads: int
 
 
 def main(
@@ -71,7 +83,8 @@ def main(
             if NEEDS.get(name) and importlib.util.find_spec(NEEDS[name]) is None:
                 msg.warn(f"{name}: {NEEDS[name]} is not installed")
                 continue
-            read, seconds, epochs = train(text, tokens, Path(folder), dim, max_words, threads)
+            source = Source(text, tokens, Path(folder), dim, max_words, threads)
+            read, seconds, epochs = train(source)
             X = read(texts)
             found = []
             for draw in range(draws):
@@ -95,19 +108,17 @@ def describe(score: Score, epochs: int) -> tuple[str, ...]:
     return score.source, str(epochs), f"{seconds:.0f}", f"{speed:,.0f}", accuracy
 
 
-def train_ours(
-    text: Path, tokens: TokenFile, folder: Path, max_words: int, settings: VectorSettings
-) -> tuple[Reader, float, int]:
+def train_ours(source: Source, settings: VectorSettings) -> tuple[Reader, float, int]:
     """Train with `charlm vectors train`. The time is that of its training, without tokenising."""
-    output = folder / f"{settings.mode}{settings.ngrams}"
+    output = source.folder / f"{settings.mode}{settings.ngrams}"
     began: list[float] = []
 
     def show(title: str, done: float, words: int, note: str) -> None:
         if title == "Training" and not began:
             began.append(time.perf_counter())
 
-    settings = VectorSettings(**{**asdict(settings), "max_words": max_words})
-    train_vectors(text, output, settings, show=show)
+    settings = replace(settings, dim=source.dim, max_words=source.max_words)
+    train_vectors(source.text, output, settings, show=show)
     seconds = time.perf_counter() - began[0]
     vocab = spacy.load(output).vocab
     ngrams = settings.ngrams
@@ -130,18 +141,17 @@ def average(vocab: Vocab, words: Words, ngrams: int) -> np.ndarray:
     return np.asarray(vocab.vectors.data[rows].mean(axis=0))
 
 
-def train_doc2vec(
-    tokens: TokenFile, dim: int, threads: int, epochs: int = 20
-) -> tuple[Reader, float, int]:
+def train_doc2vec(source: Source, epochs: int = 20) -> tuple[Reader, float, int]:
     """Train gensim's PV-DBOW with negative sampling."""
     from gensim.models.doc2vec import Doc2Vec, TaggedDocument
 
+    tokens = source.tokens
     texts = [
         TaggedDocument([tokens.words[i] for i in tokens.ids[start:end]], [number])
         for number, (start, end) in enumerate(zip(tokens.starts, tokens.starts[1:]))
     ]
-    settings: dict[str, Any] = {"vector_size": dim, "min_count": 5, "negative": 5, "seed": 0}
-    model = Doc2Vec(dm=0, workers=threads, sample=1e-4, **settings)
+    settings: dict[str, Any] = {"vector_size": source.dim, "min_count": 5, "negative": 5, "seed": 0}
+    model = Doc2Vec(dm=0, workers=source.threads, sample=1e-4, **settings)
     model.build_vocab(texts)
     start = time.perf_counter()
     model.train(texts, total_examples=len(texts), epochs=epochs)
@@ -153,13 +163,11 @@ def train_doc2vec(
     return read, seconds, epochs
 
 
-def train_floret(
-    tokens: TokenFile, folder: Path, dim: int, threads: int, epochs: int = 10
-) -> tuple[Reader, float, int]:
+def train_floret(source: Source, epochs: int = 10) -> tuple[Reader, float, int]:
     """Train floret's CBOW with parts of words, as `scripts/train_vectors.py` does."""
     import floret
 
-    path = folder / "words.txt"
+    path, tokens = source.folder / "words.txt", source.tokens
     with path.open("w", encoding="utf8") as file:
         for begin, end in zip(tokens.starts, tokens.starts[1:]):
             file.write(" ".join(tokens.words[i] for i in tokens.ids[begin:end]) + "\n")
@@ -167,9 +175,9 @@ def train_floret(
     model = floret.train_unsupervised(
         str(path),
         model="cbow",
-        dim=dim,
+        dim=source.dim,
         epoch=epochs,
-        thread=threads,
+        thread=source.threads,
         minn=4,
         maxn=5,
         mode="floret",
@@ -187,23 +195,13 @@ def train_floret(
     return read, seconds, epochs
 
 
-Train = Callable[[Path, TokenFile, Path, int, int, int], tuple[Reader, float, int]]
+Train = Callable[[Source], tuple[Reader, float, int]]
 ROWS: dict[str, Train] = {
-    "document: words": lambda text, tokens, folder, dim, max_words, threads: train_ours(
-        text, tokens, folder, max_words, VectorSettings(dim=dim, epochs=30)
-    ),
-    "document: words and bigrams": lambda text, tokens, folder, dim, max_words, threads: train_ours(
-        text, tokens, folder, max_words, VectorSettings(ngrams=2, dim=dim)
-    ),
-    "window": lambda text, tokens, folder, dim, max_words, threads: train_ours(
-        text, tokens, folder, max_words, VectorSettings(mode="window", dim=dim, epochs=5)
-    ),
-    "gensim Doc2Vec": lambda text, tokens, folder, dim, max_words, threads: train_doc2vec(
-        tokens, dim, threads
-    ),
-    "floret": lambda text, tokens, folder, dim, max_words, threads: train_floret(
-        tokens, folder, dim, threads
-    ),
+    "document: words": partial(train_ours, settings=VectorSettings(epochs=30)),
+    "document: words and bigrams": partial(train_ours, settings=VectorSettings(ngrams=2)),
+    "window": partial(train_ours, settings=VectorSettings(mode="window", epochs=5)),
+    "gensim Doc2Vec": train_doc2vec,
+    "floret": train_floret,
 }
 NEEDS = {"gensim Doc2Vec": "gensim", "floret": "floret"}
 

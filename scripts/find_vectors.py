@@ -79,8 +79,11 @@ def train(
     """
     settings = VectorSettings(mode="window", epochs=epochs, max_words=max_words, lang=lang)
     bar = ProgressBar("Training")
+
+    def show(title: str, done: float, words: int, note: str) -> None:
+        bar.update(done, words, title)
+
     with tempfile.TemporaryDirectory() as folder:
-        show = lambda title, done, words, note: bar.update(done, words, title)  # noqa: E731
         train_vectors(raw_text, Path(folder), settings, show=show)
         bar.close(done=True)
         vocab = spacy.load(folder).vocab
