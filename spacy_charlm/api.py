@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from thinc.api import Config
 
     from .training.pretrain import Outcome
+    from .training.pseudo_labels import PseudoLabels
     from .types import Score
     from .vectors.train_vectors import TrainedVectors
 
@@ -228,6 +229,45 @@ def probe(
     weights_path = None if weights is None else Path(weights)
     dev_path = None if dev is None else Path(dev)
     return run(filled, weights_path, Path(train), dev_path, **settings)
+
+
+def label_texts(
+    train: Path | str,
+    text: Path | str,
+    vectors: Path | str,
+    output: Path | str,
+    *,
+    dev: Path | str | None = None,
+    limit: int = 0,
+    multilabel: bool = False,
+    lang: str = "en",
+    seed: int = 0,
+) -> "PseudoLabels":
+    """Label raw text from a few labelled texts, as `charlm label` does.
+
+    Example:
+        import spacy_charlm
+        spacy_charlm.label_texts("train.spacy", "text.jsonl", "vectors", "labelled")
+
+    train (Path | str): A .spacy file of texts with categories.
+    text (Path | str): The raw text.
+    vectors (Path | str): Vectors that were trained on documents, such as `train_vectors` writes.
+    output (Path | str): The folder to write to, new or empty; `paths.train` of `spacy train`.
+    dev (Optional[Path | str]): A .spacy file of other labelled texts, to score the labels on.
+    limit (int): Most raw texts to read; 0 for all.
+    multilabel (bool): Whether a text may have any number of labels.
+    lang (str): Language of the texts.
+    seed (int): Seed of the cross-validation.
+    RETURNS (PseudoLabels): Counts of the texts and labels, and the accuracy on `dev`.
+    RAISES (ValueError): If a file cannot be read, labels or vectors do not fit, or the folder is
+        not empty.
+    """
+    from .training.pseudo_labels import label_texts as run
+
+    dev = None if dev is None else Path(dev)
+    settings: dict[str, Any] = {"limit": limit, "multilabel": multilabel}
+    settings |= {"lang": lang, "seed": seed}
+    return run(Path(train), Path(text), Path(vectors), Path(output), dev=dev, **settings)
 
 
 def train_vectors(

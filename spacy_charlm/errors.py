@@ -157,6 +157,10 @@ class Errors(metaclass=_WithCodes):
         "Expected words in '{path}' for `words` of TextCorpus, but found none. Give a folder of "
         "spaCy vectors with one row per word, a file of vectors, or a file with a word per line."
     )
+    E224 = (
+        "Expected one vector per word in '{name}', so that each word can have a weight, but found "
+        "the mode '{mode}'. Give vectors that `charlm vectors train` has written."
+    )
     E230 = (
         "Expected an encoder '{model}' with weights and a tokenizer, but found: {found}. Without "
         "access to the hub, give the folder of a model on this machine."
@@ -311,6 +315,16 @@ class Errors(metaclass=_WithCodes):
         "Expected [training.train_corpus] to name a corpus of the config, on whose texts "
         "spacy-charlm.LogisticRegression.v1 fits a text classifier, but found none: {reason}. Add "
         "the section, or leave out the block [initialize.after_init.fit]."
+    )
+    E510 = (
+        "Expected texts in '{path}' of which some have a label and some do not, but found in "
+        "{n} texts the categories {found} (and how many texts with a vector have them). Give "
+        "labelled texts of two classes or more, in the language of the vectors."
+    )
+    E511 = (
+        "`vectors` of spacy-charlm.LogisticRegression.v1 gives words and bigrams weights of their "
+        "own, for which the model of '{name}' has no place. Set `ngram_weights` to true in "
+        "[components.{name}.model], or `vectors` to null."
     )
     E520 = (
         "Expected to write '{path}', but it failed ({reason}). Make room, change the permissions, "

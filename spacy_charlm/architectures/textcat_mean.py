@@ -22,6 +22,8 @@ from thinc.types import Floats2d
 from ..checks import Size, checked
 from ..errors import Errors
 from ..layers.attention import attention
+from ..layers.ngram_weights import ngram_weights as add_ngram_weights
+from ..layers.ngram_weights import resize_ngram_weights
 from ..layers.pool import pool
 from ..layers.probabilities import probabilities
 from ..layers.standardise import standardise
@@ -39,7 +41,11 @@ POOLINGS: dict[str, tuple[Callable[[], Model[Ragged, Floats2d]], int]] = {
 
 @checked("spacy-charlm.TextCatMean.v1")
 def build_textcat_mean_v1(
-    tok2vec: Tok2Vec, exclusive_classes: bool, pooling: str = "mean", nO: Size | None = None
+    tok2vec: Tok2Vec,
+    exclusive_classes: bool,
+    pooling: str = "mean",
+    ngram_weights: bool = False,
+    nO: Size | None = None,
 ) -> Model[list[Doc], Floats2d]:
     """Classify the pooled vectors of a text, standardised, with one linear layer.
 
@@ -58,6 +64,8 @@ def build_textcat_mean_v1(
         "sublinear", a mean in which a word that occurs n times counts as the square root of n;
         "attention", a mean with weights from a learned vector, which starts as the plain mean; or
         "mean_max", the mean and the maximum of each dimension.
+    ngram_weights (bool): Whether words and bigrams have weights of their own, which are added to
+        the logits. They are zero unless `vectors` of `spacy-charlm.LogisticRegression.v1` is set.
     nO (Optional[int]): Number of classes, set by the component.
     RETURNS (Model[List[Doc], Floats2d]): The model of a textcat component.
     RAISES (ValueError): If the pooling is unknown.
@@ -80,13 +88,26 @@ def build_textcat_mean_v1(
     scores = probabilities(exclusive_classes)
     head = standardise(width)
     words = weigh_words(tok2vec) if pooling == "sublinear" else tok2vec
-    model: Model = chain(words, list2ragged(), make_pooling(), head, logits, scores)
+    layers: list[Model] = [words, list2ragged(), make_pooling(), head, logits]
+    if ngram_weights:
+        bag = add_ngram_weights(chain(*layers))
+        layers = [bag]
+    model: Model = chain(*layers, scores)
     model.set_ref("tok2vec", tok2vec)
     model.set_ref("standardise", head)
     model.set_ref("output_layer", output)
+    if ngram_weights:
+        model.set_ref("ngram_weights", bag)
     model.set_ref("probabilities", scores)
-    model.attrs["resize_output"] = partial(resize_and_set_ref, resizable_layer=logits)
+    model.attrs["resize_output"] = partial(_resize, resizable_layer=logits)
     model.attrs["multi_label"] = not exclusive_classes
     if nO is not None:
         model.set_dim("nO", nO)
     return model
+
+
+def _resize(model: Model, nO: int, resizable_layer: Model) -> Model:
+    """Give the model more classes."""
+    if "ngram_weights" in model.ref_names:
+        resize_ngram_weights(model.get_ref("ngram_weights"), nO)
+    return resize_and_set_ref(model, nO, resizable_layer)

@@ -16,8 +16,8 @@ from ..compat import require
 from ..errors import Errors
 from ..machine import use_blas
 from ..pipeline.find_tok2vec import load_tok2vec, open_target
+from ..training.fit_regression import N_FOLDS, STRENGTHS
 from ..training.load_weights import load_into
-from ..training.logistic_regression import N_FOLDS, STRENGTHS
 from ..types import Score
 from .labelled_texts import (
     OUTSIDE,

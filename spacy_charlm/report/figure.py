@@ -158,7 +158,9 @@ def save_figure(figure: "Figure", path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def draw_scores(scores: Sequence[Score], over: str, label: str = "") -> "Figure":
+def draw_scores(
+    scores: Sequence[Score], over: str, label: str = "", *, logarithmic: bool = False
+) -> "Figure":
     """Draw scores over a condition that is a number, with their standard deviations.
 
     There is one panel for each metric and each combination of the other conditions.
@@ -166,6 +168,7 @@ def draw_scores(scores: Sequence[Score], over: str, label: str = "") -> "Figure"
     scores (Sequence[Score]): The scores.
     over (str): Name of the condition, such as "rate".
     label (str): Label of the x-axis; by default the name of the condition.
+    logarithmic (bool): Whether the x-axis is logarithmic, except between 0 and the next number.
     RETURNS (Figure): The figure, not bound to a window.
     RAISES (ImportError): If matplotlib is missing.
     """
@@ -209,7 +212,10 @@ def draw_scores(scores: Sequence[Score], over: str, label: str = "") -> "Figure"
         axes.set_xlabel(label or over)
         has_spread = any(score.deviation for found in curves.values() for score in found)
         axes.set_ylabel("score, %" + (", mean ± standard deviation" if has_spread else ""))
-        axes.set_xticks(places)
+        if logarithmic:
+            above = [place for place in places if place > 0]
+            axes.set_xscale("symlog", linthresh=above[0] if above else 1.0, linscale=0.5)
+        axes.set_xticks(places, [f"{place:,g}" for place in places] if logarithmic else None)
         axes.xaxis.grid(visible=False)
     for axes in all_axes[len(panels) :]:
         axes.set_visible(False)

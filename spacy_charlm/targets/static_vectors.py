@@ -5,10 +5,10 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import numpy
-from spacy.attrs import ORTH
+from spacy.attrs import LOWER, ORTH
 from spacy.strings import StringStore, get_string_id
 from spacy.tokens import Doc
 from spacy.vectors import Mode, Vectors
@@ -34,6 +34,8 @@ logger = logging.getLogger("spacy")
 MIN_WORDS = 1000  # if none of so many words of the corpus has a target, the vectors do not fit it
 N_EXAMPLES = 3  # words that the error then shows
 NgramSize = Annotated[int, Range(1, 2)]
+Words: TypeAlias = tuple[numpy.ndarray, numpy.ndarray]  # hashes, rows
+Bigrams: TypeAlias = tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]  # both hashes, rows
 
 
 class StaticVectors:
@@ -177,6 +179,23 @@ class StaticVectors:
         if not self.counts["targets"]:
             self._check_overlap(docs)
         return words, bigrams
+
+    def list_ngrams(self) -> tuple[Words, Bigrams, int]:
+        """List the words and bigrams that have a row.
+
+        RETURNS (Tuple[Words, Bigrams, int]): spaCy's hashes of the words and their rows; the hashes
+            of the first and second words of the bigrams and their rows; the attribute of a token
+            that has these hashes: LOWER if a missing word is looked up in lower case.
+        RAISES (ValueError): If the table has no row per word.
+        """
+        if not isinstance(self._table, RowTable):
+            raise ValueError(Errors.E224.format(**self._card))
+        no_bigrams = BigramTable({}, lower=self._table.lower)
+        bigrams = (self._bigrams or no_bigrams).list_bigrams()
+        is_word = ~numpy.isin(list(self._table.key2row.values()), bigrams[2])
+        keys = numpy.array(list(self._table.key2row), dtype="uint64")[is_word]
+        rows = numpy.array(list(self._table.key2row.values()), dtype="int64")[is_word]
+        return (keys, rows), bigrams, LOWER if self._table.lower else self._attr
 
     def gather(self, ops: Ops, rows: Any) -> Floats2d:
         """Copy the vectors of some rows of the table: see `TargetTable.gather`."""

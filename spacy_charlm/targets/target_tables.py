@@ -112,6 +112,12 @@ class BigramTable:
         """Return the number of bigrams."""
         return len(self._numbers)
 
+    def list_bigrams(self) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
+        """List spaCy's hashes of the first and second words, uint64 (n,), and the rows."""
+        hashes = numpy.array(list(self._words.key2row), dtype="uint64")  # in the order of the ids
+        first, second = numpy.divmod(self._numbers, max(self._n_words, 1))
+        return hashes[first], hashes[second], self._rows
+
     def find_words(self, ops: Ops, keys: list[int], stores: Sequence[StringStore]) -> numpy.ndarray:
         """Number each word that occurs in a bigram; -1 for the others. See `TargetTable.find`."""
         return numpy.array(self._words.find(ops, keys, stores), "int64")

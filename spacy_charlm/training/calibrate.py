@@ -1,7 +1,7 @@
 """Calibrate text classifiers on the development texts, so that their scores are probabilities."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,8 @@ def calibrate(nlp: Language, examples: Iterable[Example], limit: int = 0) -> dic
     for name, layer in layers.items():
         pipe: Any = nlp.get_pipe(name)
         exclusive = layer.attrs["exclusive"]
-        truths = read_truths(examples, pipe.labels, exclusive)
+        cats = [example.reference.cats for example in examples]
+        truths = read_truths(cats, pipe.labels, exclusive)
         rows = np.flatnonzero(np.isfinite(truths).any(axis=1))
         if len(rows):
             logits = _predict_logits(nlp, name, [examples[i] for i in rows])
@@ -131,17 +132,18 @@ def fit_scale(logits: np.ndarray, truths: np.ndarray, exclusive: bool) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def read_truths(examples: Sequence[Example], labels: Sequence[str], exclusive: bool) -> np.ndarray:
+def read_truths(
+    all_cats: Sequence[Mapping[str, float]], labels: Sequence[str], exclusive: bool
+) -> np.ndarray:
     """Read which categories texts have.
 
-    examples (Sequence[Example]): The texts.
+    all_cats (Sequence[Mapping[str, float]]): The categories of each text.
     labels (Sequence[str]): The categories.
     exclusive (bool): Whether a text has exactly one of them.
     RETURNS (ndarray): 1 or 0; NaN where it is unknown, for exclusive classes all of a row, (n, nO).
     """
-    all_cats = [example.reference.cats for example in examples]
     rows = [[cats.get(label, np.nan) for label in labels] for cats in all_cats]
-    truths = np.array(rows, dtype="float64").reshape(len(rows), len(labels))
+    truths = np.array(rows, dtype="float64").reshape(len(all_cats), len(labels))
     if exclusive:  # a label that is left out is not the text's class; a text has exactly one
         truths = np.nan_to_num(truths)
         truths[truths.sum(axis=1) != 1] = np.nan

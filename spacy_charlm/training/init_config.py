@@ -37,6 +37,10 @@ PATHS: dict[str, tuple[str, str]] = {
         "WEIGHTS",
         "pretrained weights, such as pretrain/model-last.bin; null starts from random weights.",
     ),
+    "document_vectors": (
+        "",
+        "vectors of words and bigrams, for weights of their own; null for none.",
+    ),
     "init_tok2vec": ("WEIGHTS", ""),
     "vectors": ("VECTORS", "static vectors that the embed layer reads as well; null for none."),
 }
@@ -280,7 +284,7 @@ def _listen(architecture: str, **settings: Any) -> Block:
 
 
 def _textcat(name: str, threshold: float, exclusive: bool) -> Block:
-    settings = {"exclusive_classes": exclusive, "pooling": "sublinear"}
+    settings = {"exclusive_classes": exclusive, "pooling": "sublinear", "ngram_weights": True}
     model = _listen("spacy-charlm.TextCatMean.v1", **settings)
     return {name: {"factory": name, "threshold": threshold, "model": model}}
 
@@ -289,7 +293,11 @@ def _textcat(name: str, threshold: float, exclusive: bool) -> Block:
 FINE_TUNING: Block = {
     "learn_rate_scale": 0.03,
     "delay": 50,
-    "fit": {"@misc": "spacy-charlm.LogisticRegression.v1", "learn_rate_scale": 0.1},
+    "fit": {
+        "@misc": "spacy-charlm.LogisticRegression.v1",
+        "learn_rate_scale": 0.1,
+        "vectors": "${paths.document_vectors}",
+    },
 }
 CALIBRATE: Block = {"@callbacks": "spacy-charlm.calibrate.v1"}
 TAGGER = {"tagger": {"factory": "tagger", "model": _listen("spacy.Tagger.v2")}}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from spacy.tokens import Doc
-from thinc.api import HashEmbed, Linear, Maxout, Model, Ragged, chain, uniform_init
+from thinc.api import HashEmbed, Linear, Maxout, Model, Ragged, chain, list2ragged, uniform_init
 
 from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
 from spacy_charlm.architectures.identity_encoder import build_identity_encoder_v1
@@ -19,6 +19,7 @@ from spacy_charlm.layers.embed_chars import embed_chars
 from spacy_charlm.layers.embed_ngrams import embed_ngrams
 from spacy_charlm.layers.embed_words import embed_words
 from spacy_charlm.layers.mix_words import mix_words
+from spacy_charlm.layers.ngram_weights import hash_words, ngram_weights, set_ngram_weights
 from spacy_charlm.layers.pool import pool
 from spacy_charlm.layers.read_chars import read_chars
 from spacy_charlm.layers.read_words import read_words
@@ -135,6 +136,13 @@ def char_cnn_case(**settings):
 
 
 CASES = {
+    "ngram_weights": Case(
+        lambda: ngram_weights(chain(build_char_cnn_v1(**SMALL), list2ragged(), pool(mean=True))),
+        DOCS,
+        pack_docs,
+        unpack_rows,
+        4,
+    ),
     "weigh_words": Case(
         lambda: weigh_words(build_char_cnn_v1(**SMALL)), DOCS, pack_docs, unpack_list, 4
     ),
@@ -209,6 +217,9 @@ def make_model(case, ops):
     for node in model.walk():
         if "Q" in node.param_names:  # it starts at zero, where its gradient by the input is zero
             node.set_param("Q", ops.asarray1f(np.linspace(-1, 1, node.get_dim("nO"))))
+        if node.name == "ngram_weights":
+            keys = hash_words(np.concatenate([doc.to_array("LOWER") for doc in DOCS]))[::2]
+            set_ngram_weights(node, keys, RNG.normal(size=(4, len(keys))), np.ones(4))
     return model
 
 

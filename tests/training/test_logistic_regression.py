@@ -7,17 +7,20 @@ from numpy.testing import assert_allclose, assert_array_equal
 from spacy.tokens import DocBin
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
+from spacy.vectors import Vectors
+from spacy.vocab import Vocab
 from thinc.api import Config
 
 from spacy_charlm.training.calibrate import calibrate
-from spacy_charlm.training.init_config import ConfigOptions, init_config
-from spacy_charlm.training.logistic_regression import (
+from spacy_charlm.training.fit_regression import (
     STRENGTHS,
-    LogisticRegression,
     choose_strength,
     fit_logistic_regression,
 )
+from spacy_charlm.training.init_config import ConfigOptions, init_config
+from spacy_charlm.training.logistic_regression import LogisticRegression
 from spacy_charlm.training.optimizer import create_adam_v1
+from spacy_charlm.training.vector_classifier import VectorClassifier
 
 WORDS = {"pos": "good fine warm kind bright".split(), "neg": "bad dull cold rude dark".split()}
 SMALL = {
@@ -198,6 +201,79 @@ def test_fit_to_a_frozen_tok2vec(folder, keep_ops):
     frozen = [("training", "frozen_components", ["tok2vec"])]
     nlp = init_nlp(make_config("textcat", folder, blocks=frozen))
     assert_array_equal(nlp("good").cats["pos"] > 0.5, True)
+
+
+def write_vectors(path, bigrams=("good fine",)):
+    """One dimension tells good words from bad ones."""
+    words = [*WORDS["pos"], *WORDS["neg"], *"abc", *bigrams]
+    values = np.random.default_rng(0).normal(size=(len(words), 6)).astype("float32")
+    values[:, 0] = [1.0] * 5 + [-1.0] * 5 + [0.0] * (len(words) - 10)
+    vocab = Vocab()
+    for word, row in zip(words, values):
+        vocab.set_vector(word, row)
+    vocab.to_disk(path)
+    return path
+
+
+@TASKS
+def test_fit_gives_words_and_bigrams_weights(task, folder, tmp_path, keep_ops):
+    vectors = write_vectors(tmp_path / "vectors")
+    nlp = init_nlp(make_config(task, folder, {**FIT, "vectors": str(vectors)}))
+    model = nlp.get_pipe(task).model
+    bag = model.get_ref("ngram_weights")
+    assert len(bag.get_param("keys")) == 14
+    # The same as the regression on the mean vectors.
+    docs = list(DocBin().from_disk(folder / "all.spacy").get_docs(nlp.vocab))
+    classifier = VectorClassifier(vectors, exclusive=task == "textcat")
+    classifier.fit(docs[:80], "all.spacy", nlp.get_pipe(task).labels)
+    texts = [nlp.make_doc(text) for text in ("Good\nfine fine", "a dull b", "unknown", "")]
+    X, has_vector = classifier._embed(texts)
+    assert has_vector.tolist() == [True, True, False, False]
+    logits = (X - classifier.mean) / classifier.deviation @ classifier.W.T + classifier.b
+    for doc in texts:
+        nlp.get_pipe("tok2vec").set_annotations([doc], nlp.get_pipe("tok2vec").predict([doc]))
+    both = bag.predict(texts[:3])
+    empty = [np.zeros(0, "uint32"), np.zeros((0, 0), "f"), np.zeros(0, "f")]
+    kept = [bag.get_param(name) for name in ("keys", "W", "b")]
+    for name, value in zip(("keys", "W", "b"), empty):
+        bag.set_param(name, value)
+    alone = bag.predict(texts[:3])
+    for name, value in zip(("keys", "W", "b"), kept):
+        bag.set_param(name, value)
+    assert_allclose((both - alone)[:2], logits[:2] / 2, atol=1e-4)
+    assert_array_equal(both[2], alone[2])
+    nlp.to_disk(tmp_path / "saved")
+    loaded = spacy.load(tmp_path / "saved")
+    assert loaded("a good fine text").cats == pytest.approx(nlp("a good fine text").cats, abs=1e-6)
+    nlp.get_pipe(task).add_label("new")
+    assert nlp("a good fine text").cats.keys() == {"pos", "neg", "new"}
+
+
+def test_ngram_weights_stay_as_they_are_in_training(folder, tmp_path, keep_ops):
+    fit = {**FIT, "vectors": str(write_vectors(tmp_path / "vectors"))}
+    nlp = init_nlp(make_config("textcat", folder, fit))
+    bag = nlp.get_pipe("textcat").model.get_ref("ngram_weights")
+    before = bag.get_param("W").copy()
+    nlp.update(read_examples(nlp, folder)[:5], sgd=create_adam_v1())
+    assert_array_equal(bag.get_param("W"), before)
+
+
+def test_fit_says_what_is_wrong_with_the_vectors(folder, tmp_path, keep_ops):
+    vectors = write_vectors(tmp_path / "vectors")
+    fit = {**FIT, "vectors": str(vectors)}
+    config = make_config("textcat", folder, fit)
+    config["components"]["textcat"]["model"]["ngram_weights"] = False
+    with pytest.raises(ValueError, match="E511.*'textcat'"):
+        init_nlp(config)
+    with pytest.raises(ValueError, match="E202"):
+        init_nlp(make_config("textcat", folder, {**FIT, "vectors": str(tmp_path / "nothing")}))
+    vocab = Vocab()
+    vocab.vectors = Vectors(
+        data=np.ones((20, 4), "f"), mode="floret", minn=3, maxn=4, hash_count=1, name="floret"
+    )
+    vocab.to_disk(tmp_path / "floret")
+    with pytest.raises(ValueError, match="E224.*floret"):
+        init_nlp(make_config("textcat", folder, {**FIT, "vectors": str(tmp_path / "floret")}))
 
 
 @TASKS
