@@ -6,7 +6,7 @@ Raw text is used as `docs/how-to.md` recommends: vectors of words and bigrams ar
 tok2vec predicts them, and the classifier is fitted to the labels, without fine-tuning. Without raw
 text, the same pipeline is trained from random weights. The others know nothing but the labels:
 TF-IDF with a logistic regression (C by cross-validation), and spaCy's bag of words. What is trained
-in steps (the bag of words, and ours without raw text) gets 500 further labelled texts for early
+in steps (the bag of words, and ours without raw text) gets 300 further labelled texts for early
 stopping, which nobody with 50 labels has; the rest does not.
 
 Writes OUTPUT/scores.json, table.md and figure.png. A complete amount of raw text is not pretrained
@@ -39,8 +39,8 @@ from spacy_charlm.types import Score
 
 OURS, BAG, TFIDF = "spacy-charlm", "spacy.TextCatBOW.v3", "TF-IDF + logistic regression"
 ROOT = Path(__file__).parents[1]
-N_STOP = 500
-STEPS, EVERY = 300, 20
+N_STOP = 300
+STEPS, EVERY = 500, 100
 NO_ENCODER = {"@architectures": "spacy-charlm.IdentityEncoder.v1", "width": 96}
 
 
@@ -49,26 +49,28 @@ def main(
     labelled: Annotated[Path, typer.Argument(help="Labelled texts, .jsonl or .spacy", exists=True)],
     output: Annotated[Path, typer.Argument(help="Folder to write to")],
     words: Annotated[str, typer.Option(help="Words of raw text, with commas")] = (
-        "0,100000,1000000,10000000"
+        "0,100000,1000000,11000000"
     ),
     labels: Annotated[str, typer.Option(help="Numbers of labels, with commas")] = "50,200,1000",
     draws: Annotated[int, typer.Option(help="Draws of the labels")] = 3,
     n_eval: Annotated[int, typer.Option(help="Texts to score, the last of the shuffled file")] = (
-        2_000
+        3_000
     ),
     encoder: Annotated[bool, typer.Option(help="With a context encoder")] = False,
 ) -> None:
     """Train, score, write."""
     amounts, sizes = ([int(n) for n in option.split(",")] for option in (words, labels))
     data = shuffle_labelled(read_labelled(labelled, spacy.blank("en").vocab, "cats"), seed=0)
+    n_train, n = max(sizes) * draws, len(data.texts)
+    if n_train + N_STOP + n_eval > n:
+        msg.fail(f"{labelled} has {n:,} texts, fewer than the parts need", exits=1)
+    data = data.select([*range(n_train), *range(n - N_STOP - n_eval, n)])
     nlp = spacy.blank("en")
     docs = []
     classes = sorted({found[0] for found in data.labels})
     for content, found in zip(data.texts, data.labels):
         docs.append(nlp.make_doc(str(content)))
         docs[-1].cats = {name: float(name == found[0]) for name in classes}
-    if max(sizes) * draws + N_STOP + n_eval > len(docs):
-        msg.fail(f"{labelled} has {len(docs):,} texts, fewer than the parts need", exits=1)
     parts = [docs[draw * max(sizes) : (draw + 1) * max(sizes)] for draw in range(draws)]
     output.mkdir(parents=True, exist_ok=True)
     write_docs(output / "eval.spacy", docs[-n_eval:])
