@@ -17,7 +17,7 @@ from thinc.api import Model, serialize_attr
 
 from .compat import PACKAGES, find_version
 from .errors import Errors
-from .quantized import restore_weights
+from .quantized import TABLE_DTYPES, VECTOR_TABLE, restore_weights
 
 CARD_ATTR = "charlm_card"
 # A second sign that there is a digest, so that damage to either of them is found.
@@ -108,7 +108,7 @@ def read_weights(data: bytes, source: str) -> dict[str, Any]:
     data (bytes): Content of the file, as `Model.to_bytes` wrote it.
     source (str): Name of the file, for the error.
     RETURNS (Dict[str, Any]): Nodes, attrs, params and shims in the order of `Model.walk`. The
-        params are finite and float32.
+        params are finite and float32, or the whole numbers of a table of word vectors.
     RAISES (ValueError): If the bytes are not the weights of a thinc model.
     """
     with name_damage(source):
@@ -117,10 +117,14 @@ def read_weights(data: bytes, source: str) -> dict[str, Any]:
         _check_nodes(weights)
         restore_weights(weights)
         _check_card(read_card(weights))
-        for i, params in enumerate(weights["params"]):
-            where = f"{source}, layer {i} ({weights['nodes'][i]['name']})"
+        for i, (node, params) in enumerate(zip(weights["nodes"], weights["params"])):
+            where = f"{source}, layer {i} ({node['name']})"
+            is_table = node["name"] == VECTOR_TABLE
+            if is_table:
+                _check_table(node["dims"], params)
             for name, values in params.items():
-                if values is not None:
+                whole = is_table and str(getattr(values, "dtype", "")) == TABLE_DTYPES.get(name)
+                if values is not None and not whole:
                     params[name] = _check_values(values, f"{where}, parameter {name}")
     return weights
 
@@ -157,6 +161,14 @@ def _check_card(card: Any) -> None:
     wrong = [value for value, kind in expected if not isinstance(value, kind)]
     if wrong:
         raise ValueError(f"its card has {wrong[0]!r} in place of an object or a name")
+
+
+def _check_table(dims: dict[str, int | None], params: dict[str, Any]) -> None:
+    """Check what a model that has no table yet cannot compare with its own."""
+    shapes = [getattr(params.get(name), "shape", None) for name in ("keys", "E", "scale")]
+    n = len(params["E"]) if shapes[1] else 0
+    if any(shapes) and (n == 0 or shapes != [(n, 2), (n, dims.get("nO")), (n,)]):
+        raise ValueError(f"its table of word vectors has arrays of the shapes {shapes}")
 
 
 def _check_values(values: Any, where: str) -> Any:
@@ -336,12 +348,20 @@ def _compare_settings(theirs: dict[str, Any] | None, ours: dict[str, Any] | None
             part["architecture"] if part else "an embed layer of spaCy" for part in (theirs, ours)
         ]
         return [] if names[0] == names[1] else [f"embed: weights {names[0]}, config {names[1]}"]
-    return [
-        f"embed.{name}: weights {theirs['settings'].get(name)!r}, config {value!r}"
-        for name, value in ours["settings"].items()
-        # Older cards lack newer settings. The comparison of layers covers those.
-        if theirs["settings"].get(name, value) != value
-    ]
+    return _list_differences("embed", theirs["settings"], ours["settings"])
+
+
+def _list_differences(where: str, theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, value in ours.items():
+        # Older cards lack newer settings. The comparison of layers covers those, but does not say
+        # which block is missing.
+        other = theirs.get(name, None if isinstance(value, dict) else value)
+        if isinstance(other, dict) and isinstance(value, dict):
+            lines += _list_differences(f"{where}.{name}", other, value)
+        elif other != value:
+            lines.append(f"{where}.{name}: weights {other!r}, config {value!r}")
+    return lines
 
 
 def _embed_arguments(tok2vec: Model) -> dict[str, Any] | None:

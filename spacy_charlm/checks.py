@@ -62,6 +62,7 @@ HeadBlock = Annotated[
 MaskingBlock = Annotated[
     Any, Block('@misc = "spacy-charlm.WordMasking.v1"', ("restart",), ("kind",))
 ]
+TableBlock = Annotated[Any, Block('@misc = "spacy-charlm.VectorTable.v1"', ("width", "max_words"))]
 CorpusBlock = Annotated[Any, Block('@readers = "spacy-charlm.TextCorpus.v1"', (), ("kind",))]
 
 

@@ -222,6 +222,25 @@ class Errors(metaclass=_WithCodes):
         "Expected the settings and the text of the training in '{path}', but found changes "
         "({found}). Undo them, or start again in another folder."
     )
+    E290 = (
+        "Expected a folder or file of word vectors at '{path}' for the table of the character CNN, "
+        "but found nothing. Correct `path` in its block `table`, or set it to null if pretrained "
+        "weights bring the table."
+    )
+    E291 = (
+        "Expected one source of static vectors for the character CNN, but found both a `table` and "
+        "include_static_vectors = true. Leave the block out, or set include_static_vectors = false."
+    )
+    E292 = (
+        "Expected word vectors in the table of the character CNN before its training, but found "
+        "none. Set `path` in its block `table` to a folder or file of vectors, or load pretrained "
+        "weights with a table."
+    )
+    E293 = (
+        "Expected single words with vectors in '{path}' for the table of the character CNN, but "
+        "found none. Give vectors with one row per word."
+    )
+
     # E3xx: objectives, losses and maskings (objectives/)
     E302 = "Expected `{name}` to be a share between 0 and 1, but found {found}."
     E305 = (

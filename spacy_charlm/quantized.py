@@ -1,6 +1,7 @@
-"""Parameters in 8 or 16 bits per number in files; in memory they are always float32.
+"""Parameters in 8 or 16 bits per number in files; in memory they are float32.
 
-In quantised weights, the large arrays of a layer are in an attribute instead of its parameters.
+In quantised weights, the large arrays of a layer are in an attribute instead of its parameters. The
+table of word vectors is not trained, and has 8 bits per number in memory as well.
 """
 
 from typing import Any
@@ -14,6 +15,9 @@ QUANTIZED_ATTR = "charlm_quantized"
 DTYPES = ("int8", "float16")
 MIN_VALUES = 1000  # smaller arrays stay float32: there is little to gain
 MAX_INT8 = 127
+# Name of the layer whose parameters are whole numbers, and their types.
+VECTOR_TABLE = "vector_table"
+TABLE_DTYPES = {"keys": "uint16", "E": "int8"}
 
 
 def quantize_weights(weights: dict[str, Any], dtype: str) -> None:
@@ -32,7 +36,7 @@ def quantize_weights(weights: dict[str, Any], dtype: str) -> None:
             if not np.isfinite(values).all():
                 where = f"layer {node['name']}, parameter {name}"
                 raise ValueError(Errors.E550.format(where=where, found="nan or infinity"))
-            packed[name] = _pack_array(values, dtype)
+            packed[name] = pack_array(values, dtype)
             del params[name]  # with None, thinc would remove what the attribute brings
         if packed:
             attrs[QUANTIZED_ATTR] = srsly.msgpack_dumps(packed)
@@ -70,7 +74,14 @@ def unpack_arrays(data: bytes) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _pack_array(values: np.ndarray, dtype: str) -> dict[str, np.ndarray]:
+def pack_array(values: np.ndarray, dtype: str) -> dict[str, np.ndarray]:
+    """Quantise an array.
+
+    values (ndarray): Finite float32 numbers.
+    dtype (str): See `quantize_weights`.
+    RETURNS (Dict[str, ndarray]): The quantised `values`, and the float32 `scale` by which they are
+        multiplied.
+    """
     if dtype == "float16" or values.ndim < 2:
         # float16 ends at 65,504: a power of 2 brings larger numbers into its range, exactly.
         most = float(np.abs(values).max())

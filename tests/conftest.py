@@ -14,6 +14,7 @@ from spacy_charlm.training.worker import Worker
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 HIDDEN_SIZE = "pretraining.objective.head.hidden_size"
+UNTRAINED = ("ngram_weights", "vector_table")  # layers without gradients
 CLOCK = ("seconds", "words_per_second", "memory_mb")  # where two equal runs differ
 
 NEEDS_GPU = pytest.mark.skipif(not has_cupy_gpu, reason="needs CuPy and a GPU")
@@ -63,7 +64,7 @@ def check_gradients(ops64):
 
     def check(model, run, n_values=6, tolerance=1e-7, step=1e-6):
         rng = np.random.default_rng(0)
-        nodes = [node for node in model.walk() if node.name != "ngram_weights"]  # not trained
+        nodes = [node for node in model.walk() if node.name not in UNTRAINED]
         for node in nodes:
             for name in node.param_names:
                 node.set_param(name, node.get_param(name).astype("float64"))

@@ -1,9 +1,13 @@
 """Docs with empty, repeated, unseen and non-ASCII words, and a small CharCNN to read them."""
 
 import numpy as np
+from spacy.strings import get_string_id
 from spacy.tokens import Doc
 from spacy.vectors import Vectors
 from spacy.vocab import Vocab
+
+from spacy_charlm.layers.ngram_weights import hash_words
+from spacy_charlm.layers.vector_table import TableRows
 
 WORDS = ["the", "cat", "saw", "The", "naïve", "encyclopaedia", "😀"]
 VOCAB = Vocab(strings=WORDS)
@@ -24,6 +28,22 @@ SMALL = {
     "ngrams": [3, 4],
     "ngram_rows": 11,
 }
+
+
+class SampleTable:
+    """A table of all words but the last, in place of a VectorTable."""
+
+    width, max_words = 3, 0
+
+    def hash(self, word):
+        return hash_words(np.array([get_string_id(word)], dtype="uint64"))[0]
+
+    def __call__(self):
+        rng = np.random.default_rng(4)
+        keys = np.sort([self.hash(word) for word in WORDS[:-1]])
+        values = rng.integers(-127, 128, size=(len(keys), self.width)).astype("int8")
+        scale = rng.uniform(0.01, 0.02, size=len(keys)).astype("float32")
+        return TableRows(keys, values, scale, lower=False)
 
 
 def make_doc(*words):

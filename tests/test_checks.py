@@ -33,6 +33,7 @@ from spacy_charlm.targets.head_vectors import HeadVectors
 from spacy_charlm.targets.ngram_vectors import NgramVectors
 from spacy_charlm.targets.static_vectors import StaticVectors
 from spacy_charlm.targets.transformer_vectors import TransformerVectors
+from spacy_charlm.targets.vector_table import VectorTable
 from spacy_charlm.targets.word_ids import WordIds
 from spacy_charlm.text.text_corpus import TextCorpus
 
@@ -65,6 +66,7 @@ CONSTRUCTORS = [
     (NgramVectors, {"target": WORDS}),
     (StaticVectors, {}),
     (TransformerVectors, {}),
+    (VectorTable, {}),
     (WordIds, {"corpus": TextCorpus(None)}),
 ]
 

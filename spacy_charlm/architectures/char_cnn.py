@@ -5,7 +5,7 @@ from typing import Annotated
 from thinc.api import HashEmbed, Linear, Maxout, Model
 from thinc.types import Floats2d, Ints2d
 
-from ..checks import Length, Range, Seed, Share, Size, check_memory, checked
+from ..checks import Length, Range, Seed, Share, Size, TableBlock, check_memory, checked
 from ..errors import Errors
 from ..layers.conv import conv
 from ..layers.embed_chars import embed_chars
@@ -13,7 +13,10 @@ from ..layers.embed_ngrams import embed_ngrams
 from ..layers.embed_words import embed_words
 from ..layers.mix_words import mix_words
 from ..layers.read_words import VectorsDropout, read_words
+from ..layers.vector_table import vector_table
 from ..types import Tok2Vec
+
+TABLE = "spacy-charlm.VectorTable.v1"
 
 
 @checked("spacy-charlm.CharCNN.v1")
@@ -33,6 +36,7 @@ def build_char_cnn_v1(
     ngram_rows: Size = 20000,
     cache_size: Annotated[int, Range(0, 10**8)] = 20000,
     seed: Seed = 0,
+    table: TableBlock | None = None,
 ) -> Tok2Vec:
     """Build word vectors from characters, their n-grams, lexical attributes and static vectors.
 
@@ -68,6 +72,8 @@ def build_char_cnn_v1(
     ngram_rows (int): Rows of the n-grams' hash table. Recommended values: 10000 to 50000.
     cache_size (int): Number of words whose vectors are kept between batches at prediction.
     seed (int): Seed of the attributes' hashes and of `vectors_dropout`.
+    table (Optional[Callable]): Block such as `spacy-charlm.VectorTable.v1`: static vectors that are
+        saved with the weights, in place of those of the vocab.
     RETURNS (Model[List[Doc], List[Floats2d]]): The embed layer.
     RAISES (ValueError): If an argument is out of its range or lists differ in length.
 
@@ -93,12 +99,16 @@ def build_char_cnn_v1(
                 hint="each attribute needs the number of rows of its table",
             )
         )
+    if table is not None and include_static_vectors:
+        raise ValueError(Errors.E291)
+    has_vectors = table is not None or include_static_vectors
     reader = read_words(
         attrs=attrs,
         nV=char_rows,
         max_chars=max_chars,
         normalise=normalise,
         include_static_vectors=include_static_vectors,
+        table=vector_table(table.width, table) if table is not None else None,
     )
     chars = embed_chars(
         char_width, char_rows, [conv(nF, char_width, w) for nF, w in zip(filters, windows)]
@@ -106,9 +116,9 @@ def build_char_cnn_v1(
     hashes: list[Model[Ints2d, Floats2d]] = [
         HashEmbed(width, nV, column=i, seed=seed + i + 1) for i, nV in enumerate(rows)
     ]
-    vectors = Linear(nO=width) if include_static_vectors else None
+    vectors = Linear(nO=width, nI=table and table.width) if has_vectors else None
     grams = embed_ngrams(width, ngram_rows, ngrams) if ngrams else None
-    nI = sum(filters) + width * (len(hashes) + include_static_vectors + bool(ngrams))
+    nI = sum(filters) + width * (len(hashes) + has_vectors + bool(ngrams))
     check_memory(
         "spacy-charlm.CharCNN.v1",
         width=3 * width * nI,
@@ -138,5 +148,7 @@ def build_char_cnn_v1(
         "ngrams": list(ngrams),
         "ngram_rows": ngram_rows,
         "seed": seed,
+        # Without the path: loaded weights bring the table.
+        "table": table and {"@misc": TABLE, "path": None, "width": table.width},
     }
     return model

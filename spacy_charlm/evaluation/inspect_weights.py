@@ -390,7 +390,14 @@ def _block_of_card(card: dict[str, Any]) -> tuple[str, Block]:
     layer = pretraining.get("layer")
     if layer:
         section, block = f"{section}.{layer}", block.get(layer)
-    return section, block if isinstance(block, dict) else {}
+    if not isinstance(block, dict):
+        return section, {}
+    embed = block.get("embed")
+    if isinstance(embed, dict) and isinstance(embed.get("table"), dict):
+        # The weights have the table, and the file may be on another machine.
+        embed = {**embed, "table": {**embed["table"], "path": None}}
+        block = {**block, "embed": embed}
+    return section, block
 
 
 def _flatten(facts: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

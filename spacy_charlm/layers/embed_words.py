@@ -24,7 +24,7 @@ def embed_words(
     """Embed each distinct word of a batch once, and copy its vector to all of its tokens.
 
     At prediction a cache keeps the vectors between batches, as long as no bit of the parameters
-    changes. It is not used with static vectors, because nothing announces a change of their table.
+    changes. It is not used with the vocab's vectors, because nothing announces a change of them.
 
     reader (Model[List[Doc], WordChars]): Finds and reads the words.
     layer (Model[WordChars, Floats2d]): Computes the word vectors.
@@ -60,7 +60,7 @@ def forward(
         return [ops.alloc2f(0, nO, dtype=dtype) for _ in docs], lambda dYs: []
     rows = ops.asarray1i(words.rows.astype("int32"))
     if is_train:
-        Y, backprop_words = layer(spell_words(reader, words), is_train)
+        Y, backprop_words = layer(spell_words(reader, words, is_train), is_train)
     else:
         Y, backprop_words = cache.embed(reader, layer, words), None
 
@@ -80,6 +80,7 @@ def forward(
 def init(model: Tok2Vec, X: list[Doc] | None = None, Y: list[Floats2d] | None = None) -> None:
     """Initialise the layer with the words of the sample."""
     reader, layer = model.layers
+    reader.initialize()
     layer.initialize(X=reader.predict(X) if X else None)
 
 
@@ -134,8 +135,8 @@ class WordCache:
             return Y
 
     def _clear_if_outdated(self, reader: WordReader, layer: Model) -> None:
-        parameters = _list_parameters(layer)
-        settings = repr(reader.attrs)
+        parameters = _list_parameters(reader) + _list_parameters(layer)
+        settings = repr([node.attrs for node in reader.walk()])
         if settings == self._settings and len(parameters) == len(self._parameters):
             if all(_is_equal(p, q) for p, q in zip(parameters, self._parameters)):
                 return
@@ -165,4 +166,9 @@ def _is_equal(p: Any, q: Any) -> bool:
 
 
 def _list_parameters(layer: Model) -> list[Any]:
-    return [node.get_param(name) for node in layer.walk() for name in node.param_names]
+    return [
+        node.get_param(name)
+        for node in layer.walk()
+        for name in node.param_names
+        if node.has_param(name)  # a table of static vectors may be missing
+    ]

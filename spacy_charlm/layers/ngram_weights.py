@@ -112,6 +112,20 @@ def hash_bigrams(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return hash_words(first * FIRST + second * SECOND)
 
 
+def find_hashes(ops: Any, table: Any, hashes: Any) -> tuple[Any, Any]:
+    """Find hashes in a table.
+
+    ops (Ops): The backend that both arrays belong to.
+    table (ndarray): Sorted hashes, uint32 (nK,), at least one.
+    hashes (ndarray): uint32 (n,).
+    RETURNS (Tuple[ndarray, ndarray]): The place of each hash in the table, int64 (n,), and whether
+        it is there, bool (n,).
+    """
+    places = ops.xp.searchsorted(table, hashes)
+    places[places == len(table)] = 0
+    return places, table[places] == hashes
+
+
 def _weigh(model: TextModel, docs: Sequence[Doc]) -> Any:
     """Compute the logits of the bag, (nD, nO)."""
     ops: Any = model.ops
@@ -124,9 +138,7 @@ def _weigh(model: TextModel, docs: Sequence[Doc]) -> Any:
         found.append(np.unique(ngrams))
     Y = ops.alloc2f(len(docs), len(b), dtype=W.dtype)
     keys = ops.asarray(np.concatenate([np.zeros(0, "uint32"), *found]))
-    places = ops.xp.searchsorted(table, keys)
-    places[places == len(table)] = 0
-    known = table[places] == keys
+    places, known = find_hashes(ops, table, keys)
     rows = ops.as_contig(W.T[places[known]])
     doc_of = np.repeat(np.arange(len(docs)), [len(ngrams) for ngrams in found])
     lengths = np.bincount(doc_of[ops.to_numpy(known)], minlength=len(docs))

@@ -19,6 +19,8 @@ from ..checks import Seed, Share, Size, checked
 from ..errors import Errors
 from ..types import HIDDEN_CHAR, MaskedDocs, WordChars
 from .characters import add_bounds, check_table, find_rows, get_codes
+from .ngram_weights import hash_words
+from .vector_table import TableModel
 
 MASKED_ID = np.uint64(2**64 - 1)  # replaces ORTH and every attribute of a masked word
 FORMS = ("none", "NFC", "NFKC")
@@ -89,6 +91,7 @@ def read_words(
     max_chars: Size = 32,
     normalise: str = "none",
     include_static_vectors: bool = False,
+    table: TableModel | None = None,
 ) -> WordReader:
     """Read the distinct words of a batch as characters.
 
@@ -100,7 +103,8 @@ def read_words(
         of this number of characters. Recommended values: 24 to 64.
     normalise (str): Unicode form in which words are read: "none", "NFC" or "NFKC".
     include_static_vectors (bool): Whether to read the vocab's vectors.
-    RETURNS (Model[List[Doc], WordChars]): The layer. It has no parameters.
+    table (Optional[Model[Ints1d, Floats2d]]): Layer that has the static vectors instead.
+    RETURNS (Model[List[Doc], WordChars]): The layer. It has no parameters that are trained.
     RAISES (ValueError): If an argument is out of its range.
 
     Shapes: nT tokens in nD Docs -> chars (nC,) of nW distinct words, rows (nT,)
@@ -117,7 +121,9 @@ def read_words(
     return Model(
         "read_words",
         forward,
+        init=init,
         dims={"nV": nV},
+        layers=[table] if table is not None else [],
         attrs={
             "columns": [ORTH, *columns],
             "max_chars": max_chars,
@@ -133,7 +139,13 @@ def forward(model: WordReader, docs: list[Doc], is_train: bool) -> tuple[WordCha
     def backprop(d_words: WordChars) -> list[Doc]:
         return []  # a Doc has no gradient
 
-    return spell_words(model, find_words(model, docs)), backprop
+    return spell_words(model, find_words(model, docs), is_train), backprop
+
+
+def init(model: WordReader, X: list[Doc] | None = None, Y: WordChars | None = None) -> None:
+    """Read the table of static vectors, if there is one."""
+    for table in model.layers:
+        table.initialize()
 
 
 def find_words(
@@ -163,7 +175,7 @@ def find_words(
         texts = _respell(ids, docs, columns)
         ids[docs.hidden] = MASKED_ID
         hidden |= docs.hidden
-    if reads_vectors and dropout is not None:
+    if (reads_vectors or model.layers) and dropout is not None:
         hidden |= dropout(len(ids))
     keys = _hash_rows(ids, hidden)
     keys, first, rows = np.unique(keys, return_index=True, return_inverse=True)
@@ -171,11 +183,12 @@ def find_words(
     return DistinctWords(ids[first], hidden[first], keys, rows, lengths, vocab, texts)
 
 
-def spell_words(model: WordReader, words: DistinctWords) -> WordChars:
+def spell_words(model: WordReader, words: DistinctWords, is_train: bool = False) -> WordChars:
     """Read words as characters, attributes and static vectors.
 
     model (Model[List[Doc], WordChars]): What `read_words` returned.
     words (DistinctWords): The distinct words of a batch, or some of them.
+    is_train (bool): Whether the layer is trained, for which the table must not be missing.
     RETURNS (WordChars): Arrays on the layer's device.
     """
     ops: Any = model.ops
@@ -191,6 +204,8 @@ def spell_words(model: WordReader, words: DistinctWords) -> WordChars:
     hidden |= np.repeat(masked, lengths)
     if model.attrs["include_static_vectors"]:
         vectors = _read_vectors(model, words)
+    elif model.layers:
+        vectors = _look_up(model.layers[0], words, is_train)
     else:
         vectors = ops.alloc2f(len(words.keys), 0)
     return WordChars(
@@ -253,6 +268,20 @@ def _read_texts(words: DistinctWords, masked: np.ndarray, form: Any, max_chars: 
             text = unicodedata.normalize(form, text)
         texts.append(text if len(text) <= max_chars else text[:head] + text[-tail:])
     return texts
+
+
+def _look_up(table: TableModel, words: DistinctWords, is_train: bool) -> Floats2d:
+    """Look up the words in the table; hash 0 stands for hidden ones."""
+    ids = np.zeros(len(words.keys), dtype="uint64")
+    visible = np.flatnonzero(~words.vector_hidden & (words.ids[:, 0] != MASKED_ID))
+    strings: Any = words.vocab.strings if words.vocab is not None else {}
+    orths = words.ids[visible, 0].tolist()
+    texts = [words.texts.get(orth) or strings[orth] for orth in orths]
+    if table.attrs.get("lower"):
+        texts = [text.lower() for text in texts]
+    ids[visible] = [get_string_id(text) for text in texts]
+    hashes: Any = hash_words(ids)
+    return table(hashes, is_train)[0]
 
 
 def _read_vectors(model: WordReader, words: DistinctWords) -> Floats2d:

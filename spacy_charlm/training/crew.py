@@ -13,6 +13,7 @@ from thinc.api import Config, Model, require_gpu
 
 from ..compat import require
 from ..machine import THREAD_VARIABLES
+from ..quantized import VECTOR_TABLE
 from .checkpoint import ArrayFile
 from .rounds import Scan
 from .settings import read_settings
@@ -114,7 +115,7 @@ class RayWorker(Worker):
             (node, name)
             for node in self.model.walk()
             for name in node.param_names
-            if node.has_param(name)
+            if node.has_param(name) and node.name != VECTOR_TABLE  # not trained
         ]
 
 

@@ -166,7 +166,7 @@ class Worker:
         resolved: Any = registry.resolve(self.config["pretraining"], schema=ConfigSchemaPretrain)
         self.component: str = resolved["component"]
         self.batcher = resolved["batcher"]
-        self.model = adapt_objective(create_pretraining_model(self.nlp, resolved), self.nlp.vocab)
+        self.model = adapt_objective(_create_model(self.nlp, resolved), self.nlp.vocab)
         self.target = self.model.attrs.get("target")
         self.corpus = self._resolve_corpus(resolved["corpus"])
         if init is not None:
@@ -399,6 +399,17 @@ def share_targets(ops: Any, prediction: Prediction, shared: np.ndarray) -> Predi
     numbers = np.array([index[row.tobytes()] for row in own], dtype="int32").reshape(-1, 1)
     rows = ops.asarray2i(numbers)[prediction.targets.rows[:, 0]]
     return replace(prediction, targets=TargetBatch(ops.asarray2f(shared), rows))
+
+
+def _create_model(nlp: Language, pretraining: dict[str, Any]) -> Model:
+    try:
+        return create_pretraining_model(nlp, pretraining)
+    except ValueError as err:
+        # spaCy's error names the component, but not what is wrong, such as a missing file.
+        cause = err.__context__
+        if isinstance(cause, ValueError) and str(cause).startswith("[charlm "):
+            raise cause from None
+        raise
 
 
 def adapt_objective(model: Model, vocab: Vocab) -> Model:

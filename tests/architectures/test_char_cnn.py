@@ -11,7 +11,7 @@ from thinc.api import fix_random_seed
 
 from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
 from spacy_charlm.types import MaskedDocs
-from tests.sample_docs import DOCS, SMALL, make_doc
+from tests.sample_docs import DOCS, SMALL, SampleTable, make_doc
 
 
 def test_char_cnn_masked_docs_travel_through_tok2vec():
@@ -59,6 +59,54 @@ def test_char_cnn_two_runs_with_one_seed_are_equal():
     assert not np.array_equal(run(1), run(2))
 
 
+def test_char_cnn_table_is_hidden_with_its_word():
+    model = build_char_cnn_v1(**SMALL, table=SampleTable()).initialize(X=DOCS)
+    hidden, source = np.array([False, True, False]), np.array([0, 1, 0])
+    Y, other = (
+        model.predict(MaskedDocs([make_doc("the", word, last)], hidden, source))[0]
+        for word, last in (("cat", "saw"), ("The", "cat"))
+    )
+    assert_array_equal(Y, other)
+    assert_allclose(Y[0], Y[2], atol=1e-6)  # the last word is replaced by the first
+    without = build_char_cnn_v1(**SMALL, table=SampleTable(), vectors_dropout=1.0)
+    without.initialize(X=DOCS).from_bytes(model.to_bytes())
+    hidden_vector = without.begin_update([make_doc("the", "unseen")])[0][0]
+    plain = model.predict([make_doc("the", "unseen")])[0]
+    assert not np.allclose(hidden_vector[0], plain[0])
+    assert_allclose(hidden_vector[1], plain[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("X", [None, DOCS])
+def test_char_cnn_table_is_loaded_without_its_file(X):
+    class NoFile(SampleTable):
+        def __call__(self):
+            raise AssertionError
+
+    model = build_char_cnn_v1(**SMALL, table=SampleTable()).initialize(X=X)
+    loaded = build_char_cnn_v1(**SMALL, table=NoFile()).from_bytes(model.to_bytes())
+    for Y, Yl in zip(model.predict(DOCS), loaded.predict(DOCS)):
+        assert_array_equal(Y, Yl)
+    (table,) = (node for node in loaded.walk() if node.name == "vector_table")
+    dtypes = [table.get_param(name).dtype for name in ("keys", "E", "scale")]
+    assert dtypes == ["uint16", "int8", "float32"]
+
+
+def test_char_cnn_table_and_the_cache():
+    model = build_char_cnn_v1(**SMALL, table=SampleTable()).initialize(X=DOCS)
+    cache = model._func.args[0]
+    before = np.concatenate(model.predict(DOCS))
+    assert len(cache) == 8
+    assert_array_equal(np.concatenate(model.predict(DOCS)), before)
+    (table,) = (node for node in model.walk() if node.name == "vector_table")
+    table.get_param("E")[...] //= 2
+    now = np.concatenate(model.predict(DOCS))
+    assert_array_equal(now, np.concatenate(model.begin_update(DOCS)[0]))
+    assert not np.array_equal(now, before)
+    table.attrs["lower"] = True
+    now = np.concatenate(model.predict(DOCS))
+    assert_array_equal(now, np.concatenate(model.begin_update(DOCS)[0]))
+
+
 WRONG = [
     ({"windows": [2, 3]}, "E406.*found 2"),
     ({"windows": [3]}, "E407.*1 values in `windows` and 2 in `filters`"),
@@ -70,6 +118,7 @@ WRONG = [
     ({"char_rows": 4}, "E403.*char_rows = 4"),
     ({"vectors_dropout": 1.1}, "E560.*`vectors_dropout`.*1.1"),
     ({"ngrams": [3, 0]}, r"E560.*`ngrams\[1\]`.*found 0"),
+    ({"table": SampleTable(), "include_static_vectors": True}, "E291"),
     ({"ngrams": [3], "ngram_rows": 0}, "E560.*`ngram_rows`.*found 0"),
 ]
 

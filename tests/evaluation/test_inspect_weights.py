@@ -135,6 +135,7 @@ CHAR_CNN = {
     "ngrams": [2, 3],
     "ngram_rows": 11,
     "seed": 3,
+    "table": None,
     "vectors_dropout": 0.0,
     "cache_size": 20000,
 }

@@ -25,7 +25,7 @@ from spacy_charlm.layers.read_chars import read_chars
 from spacy_charlm.layers.read_words import read_words
 from spacy_charlm.layers.weigh_words import weigh_words
 from spacy_charlm.types import WordChars
-from tests.sample_docs import DOCS, SMALL
+from tests.sample_docs import DOCS, SMALL, SampleTable
 
 RNG = np.random.default_rng(0)
 FLOATS = [RNG.normal(size=(n, 3)).astype("float32") for n in (4, 1, 0, 7)]
@@ -187,6 +187,7 @@ CASES = {
     "char_cnn": char_cnn_case(),
     "char_cnn-no-attrs": char_cnn_case(attrs=[], rows=[]),
     "char_cnn-vectors": char_cnn_case(include_static_vectors=True),
+    "char_cnn-table": char_cnn_case(table=SampleTable(), vectors_dropout=0.0),
     "char_cnn-no-ngrams": char_cnn_case(ngrams=[]),
     "char_cnn-nfkc": char_cnn_case(normalise="NFKC", max_chars=5),
     "identity_encoder": Case(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import spacy
 import srsly
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from spacy.cli.package import get_third_party_dependencies
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
@@ -182,6 +182,31 @@ def test_quantize_pipeline_loads_like_any_other(made, tmp_path, name, dtype, tol
     again = quantize_pipeline(loaded, tmp_path / "again", dtype)
     check_same(loaded, again, 1e-6)
     assert (tmp_path / "again" / "config.cfg").read_text("utf8").count("dequantize") == 1
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+def test_quantize_pipeline_keeps_a_table_of_vectors(tmp_path, dtype):
+    """Its numbers are whole already; the factors of its rows are an array with one axis."""
+    rows = "\n".join(f"film{i} {i % 7 - 3} {i % 5 - 2} 1" for i in range(1500))
+    (tmp_path / "vectors.txt").write_text(rows, encoding="utf8")
+    block = {"@misc": "spacy-charlm.VectorTable.v1", "path": str(tmp_path / "vectors.txt")}
+    embed = {**EMBED, "table": {**block, "width": 3}}
+    nlp = make_nlp({"tok2vec": {"model": {**TOK2VEC, "embed": embed}}, "textcat": OURS["textcat"]})
+    (tmp_path / "vectors.txt").unlink()
+    quantize_pipeline(nlp, tmp_path / "small", dtype)
+    loaded = spacy.load(tmp_path / "small")
+    check_same(nlp, loaded, 0.004)
+    tables = [
+        {name: node.get_param(name) for name in node.param_names}
+        for node in (
+            *nlp.get_pipe("tok2vec").model.walk(),
+            *loaded.get_pipe("tok2vec").model.walk(),
+        )
+        if node.name == "vector_table"
+    ]
+    assert_array_equal(tables[0]["E"], tables[1]["E"])
+    assert_array_equal(tables[0]["keys"], tables[1]["keys"])
+    assert_allclose(tables[0]["scale"], tables[1]["scale"], rtol=1e-3)
 
 
 def measure(folder):

@@ -6,7 +6,7 @@ from spacy.util import load_config
 from thinc.api import get_current_ops, set_current_ops
 
 from spacy_charlm.training.checkpoint import find_checkpoints
-from spacy_charlm.training.crew import Crew
+from spacy_charlm.training.crew import Crew, RayWorker
 from spacy_charlm.training.pretrain import pretrain
 from spacy_charlm.training.worker import Worker
 
@@ -206,3 +206,21 @@ def test_crew_passes_on_the_error_of_a_worker(paths, tmp_path):
     missing = {**paths, "paths.target_vectors": str(tmp_path / "none.txt")}
     with pytest.raises(ValueError, match="charlm E202"):
         Crew(read_config("cosine", missing), n_workers=2)
+
+
+def test_crew_leaves_a_table_of_word_vectors_alone(paths):
+    """What travels between workers is float32; the table is not trained, so it stays."""
+    config = read_config("cosine", paths)
+    table = {"@misc": "spacy-charlm.VectorTable.v1", "path": paths["paths.target_vectors"]}
+    config["components"]["tok2vec"]["model"]["embed"]["table"] = {**table, "width": 3}
+    worker = RayWorker()
+    worker.set_up(0, config.to_str(), None, "", 2, 0, False, None)
+    before = params(worker)
+    worker.average_params(worker.get_params(), worker.get_params())
+    worker.update_flat(1.0, *[np.zeros_like(worker.get_params())] * 2)
+    names = [name for name in before if "vector_table" in name]
+    assert len(names) == 3
+    for name in names:
+        values = params(worker)[name]
+        assert values.dtype == before[name].dtype
+        np.testing.assert_array_equal(values, before[name])

@@ -1,14 +1,17 @@
 import random
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import spacy
+import srsly
 from numpy.testing import assert_allclose, assert_array_equal
 from spacy.ml.models.multi_task import create_pretrain_vectors
 from thinc.api import Adam, fix_random_seed
 
 from spacy_charlm.card import CARD_ATTR, write_card
-from spacy_charlm.evaluation.inspect_weights import inspect_weights
+from spacy_charlm.evaluation.inspect_weights import inspect_weights, load_pretrained
 from spacy_charlm.training.load_weights import create_load_weights_v1
 from spacy_charlm.training.optimizer import create_adam_v1
 
@@ -244,3 +247,94 @@ def test_load_weights_refuses_a_scale_without_effect(path, scale, delay, name):
     nlp = make_nlp(config={"training": {"optimizer": {"@optimizers": name}}})
     with pytest.raises(ValueError, match=r"E507\].*learn_rate_scale"):
         create_load_weights_v1(path, learn_rate_scale=scale, delay=delay)(nlp)
+
+
+def make_table(path=None, **settings):
+    return {"table": {"@misc": "spacy-charlm.VectorTable.v1", "path": path, "width": 3, **settings}}
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "vectors.txt"
+    rng = np.random.default_rng(0)
+    rows = (" ".join(f"{x:.3f}" for x in rng.normal(size=5)) for _ in range(3))
+    path.write_text("".join(f"{word} {row}\n" for word, row in zip(("a", "cat", "dog"), rows)))
+    return str(path)
+
+
+@pytest.fixture
+def weights(table, tmp_path):
+    """Weights with a table, of which the file has been removed, and their pipeline."""
+    nlp = make_nlp(**make_table(table))
+    model = nlp.get_pipe("tok2vec").model
+    model.attrs[CARD_ATTR] = write_card(model, words=7)
+    path = tmp_path / "table.bin"
+    path.write_bytes(model.to_bytes())
+    return path, nlp
+
+
+def test_load_weights_brings_the_table(weights, table, tmp_path):
+    path, source = weights
+    same, other = make_nlp(**make_table(table)), make_nlp(**make_table())
+    assert not np.array_equal(vectors(same), vectors(source))
+    Path(table).unlink()
+    for nlp in (same, other):
+        create_load_weights_v1(path)(nlp)
+        assert_array_equal(vectors(nlp), vectors(source))
+        nlp.to_disk(tmp_path / "saved")
+        assert_array_equal(vectors(spacy.load(tmp_path / "saved")), vectors(source))
+    assert_array_equal(vectors(load_pretrained(path)), vectors(source))
+    with pytest.raises(ValueError, match="E290.*vectors.txt"):
+        make_nlp(**make_table(table))
+
+
+def test_load_weights_table_is_not_trained(weights):
+    nlp = weights[1]
+    model = nlp.get_pipe("tok2vec").model
+    (node,) = (node for node in model.walk() if node.name == "vector_table")
+    before = [node.get_param(name).copy() for name in node.param_names]
+    docs, optimizer = [nlp.make_doc("A cat."), nlp.make_doc("")], Adam(0.1, L2=0.1)
+    for _ in range(2):
+        Y, backprop = model.begin_update(docs)
+        backprop(Y)
+        model.finish_update(optimizer)
+    for name, values in zip(node.param_names, before):
+        assert_array_equal(node.get_param(name), values)
+
+
+DIFFERENT_TABLES = [
+    ({}, r"embed\.table: weights \{.*'width': 3\}, config None"),
+    (make_table(width=4), r"embed\.table\.width: weights 3, config 4"),
+    (make_table("vectors.txt", max_words=2), r"vector_table\), parameter E.*\(3, 3\).*\(2, 3\)"),
+]
+
+
+@pytest.mark.parametrize("settings, line", DIFFERENT_TABLES)
+def test_load_weights_names_a_table_that_does_not_fit(weights, monkeypatch, settings, line):
+    monkeypatch.chdir(weights[0].parent)
+    nlp = make_nlp(**settings)
+    with pytest.raises(ValueError, match=f"E503(.|\n)*{line}"):
+        create_load_weights_v1(weights[0])(nlp)
+    assert any(
+        re.search(line, found)
+        for found in inspect_weights(weights[0], nlp.config, "tok2vec").differences
+    )
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_load_weights_without_the_table_of_the_config(path, is_old):
+    nlp = make_nlp(**make_table())
+    if is_old:  # saved by a version without tables
+        path.write_bytes(path.read_bytes().replace(b"table", b"other"))
+    with pytest.raises(ValueError, match=r"E503(.|\n)*embed\.table: weights None, config \{"):
+        create_load_weights_v1(path)(nlp)
+
+
+@pytest.mark.parametrize("name", ["keys", "E", "scale"])
+def test_load_weights_with_a_damaged_table(weights, name):
+    damaged = srsly.msgpack_loads(weights[0].read_bytes())
+    (params,) = (params for params in damaged["params"] if "keys" in params)
+    params[name] = params[name][1:]
+    weights[0].write_bytes(srsly.msgpack_dumps(damaged))
+    with pytest.raises(ValueError, match="E501.*table of word vectors"):
+        create_load_weights_v1(weights[0])(make_nlp(**make_table()))

@@ -19,7 +19,9 @@ from spacy.util import load_config, registry
 
 from spacy_charlm import files
 from spacy_charlm.card import read_card, read_weights
+from spacy_charlm.evaluation.inspect_weights import load_pretrained
 from spacy_charlm.objectives.losses import CosineLoss
+from spacy_charlm.pipeline.find_tok2vec import get_tok2vec
 from spacy_charlm.training import pretrain
 from spacy_charlm.training.checkpoint import find_checkpoints, read_checkpoint
 from spacy_charlm.training.pretrain import BEST, CHECKPOINTS, LAST, LOG, WRITTEN
@@ -107,6 +109,16 @@ RUNS = {
         {"pretraining.objective": CHARACTERS},
     ),
     "MultiHashEmbed": lambda tiny: ({}, {"components.tok2vec.model.embed": SPACYS_EMBED}),
+    "table": lambda tiny: (
+        {},
+        {
+            "components.tok2vec.model.embed.table": {
+                "@misc": "spacy-charlm.VectorTable.v1",
+                "path": str(tiny.folder / "vectors.txt"),
+                "width": 3,
+            }
+        },
+    ),
     "JsonlCorpus": lambda tiny: ({}, make_reader(tiny, "spacy.JsonlCorpus.v1", "jsonl")),
     "PlainTextCorpus": lambda tiny: ({}, make_reader(tiny, "spacy.PlainTextCorpus.v1", "txt")),
     "lazy reader": lambda tiny: ({}, make_reader(tiny, "test_lazy_reader.v1", "txt")),
@@ -817,6 +829,17 @@ def test_pretrain_runs_are_equal_for_one_seed_only(tiny):
         tiny.run(name, {"system.seed": seed, "pretraining.max_epochs": 1})
     assert tiny.result("a") == tiny.result("b")
     assert tiny.result("a")["arrays"] != tiny.result("c")["arrays"]
+
+
+def test_pretrain_weights_bring_their_table(tiny):
+    _, blocks = RUNS["table"](tiny)
+    tiny.run("whole", blocks=blocks)
+    (tiny.folder / "vectors.txt").rename(tiny.folder / "targets.txt")
+    with pytest.raises(ValueError, match="charlm E290.*vectors.txt"):
+        tiny.run("again", {"paths.target_vectors": str(tiny.folder / "targets.txt")}, blocks=blocks)
+    nlp = load_pretrained(tiny.folder / "whole" / LAST)
+    (table,) = (node for node in get_tok2vec(nlp).walk() if node.name == "vector_table")
+    assert table.get_param("E").shape == (14, 3) and table.get_param("E").dtype == "int8"
 
 
 def test_pretrain_goes_on_from_given_weights(tiny):
