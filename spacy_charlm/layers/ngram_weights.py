@@ -54,8 +54,7 @@ def forward(
 def init(model: TextModel, X: list[Doc] | None = None, Y: Floats2d | None = None) -> None:
     """Initialise the layer, and empty the table."""
     model.layers[0].initialize(X=X, Y=Y)
-    keys: Any = model.ops.alloc1i(0, dtype="uint32")
-    model.set_param("keys", keys)
+    _set_keys(model, np.zeros(0, dtype="uint32"))
     model.set_param("W", model.ops.alloc2f(0, 0))
     model.set_param("b", model.ops.alloc1f(0))
 
@@ -74,7 +73,7 @@ def set_ngram_weights(
     keys, places = np.unique(keys, return_index=True)
     ops: Any = model.ops
     model.attrs["attr"] = int(attr)
-    model.set_param("keys", ops.asarray(keys))
+    _set_keys(model, keys)
     model.set_param("W", ops.asarray2f(np.ascontiguousarray(W[:, places], dtype="float32")))
     model.set_param("b", ops.asarray1f(b.astype("float32")))
 
@@ -112,6 +111,21 @@ def hash_bigrams(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return hash_words(first * FIRST + second * SECOND)
 
 
+def split_hashes(hashes: np.ndarray) -> np.ndarray:
+    """Split hashes into halves, for a parameter: `Model.to_gpu` makes float32 of all parameters.
+
+    hashes (ndarray): uint32 (n,).
+    RETURNS (ndarray): uint16 (n, 2).
+    """
+    return np.stack([hashes >> 16, hashes & 0xFFFF], axis=1).astype("uint16")
+
+
+def join_hashes(halves: Any) -> Any:
+    """Undo `split_hashes`, whatever type the halves have become: uint32 (n,)."""
+    halves = halves.astype("uint32")
+    return halves[:, 0] << 16 | halves[:, 1]
+
+
 def find_hashes(ops: Any, table: Any, hashes: Any) -> tuple[Any, Any]:
     """Find hashes in a table.
 
@@ -126,10 +140,16 @@ def find_hashes(ops: Any, table: Any, hashes: Any) -> tuple[Any, Any]:
     return places, table[places] == hashes
 
 
+def _set_keys(model: TextModel, keys: np.ndarray) -> None:
+    ops: Any = model.ops
+    halves = ops.asarray(split_hashes(keys))
+    model.set_param("keys", halves)
+
+
 def _weigh(model: TextModel, docs: Sequence[Doc]) -> Any:
     """Compute the logits of the bag, (nD, nO)."""
     ops: Any = model.ops
-    table, W, b = (model.get_param(name) for name in ("keys", "W", "b"))
+    halves, W, b = (model.get_param(name) for name in ("keys", "W", "b"))
     found = []
     for doc in docs:
         attrs = doc.to_array([model.attrs["attr"], IS_SPACE]).reshape(-1, 2)
@@ -138,7 +158,7 @@ def _weigh(model: TextModel, docs: Sequence[Doc]) -> Any:
         found.append(np.unique(ngrams))
     Y = ops.alloc2f(len(docs), len(b), dtype=W.dtype)
     keys = ops.asarray(np.concatenate([np.zeros(0, "uint32"), *found]))
-    places, known = find_hashes(ops, table, keys)
+    places, known = find_hashes(ops, join_hashes(halves), keys)
     rows = ops.as_contig(W.T[places[known]])
     doc_of = np.repeat(np.arange(len(docs)), [len(ngrams) for ngrams in found])
     lengths = np.bincount(doc_of[ops.to_numpy(known)], minlength=len(docs))

@@ -10,7 +10,7 @@ from thinc.types import Floats2d, Ints1d
 
 from ..errors import Errors
 from ..quantized import VECTOR_TABLE
-from .ngram_weights import find_hashes
+from .ngram_weights import find_hashes, join_hashes, split_hashes
 
 TableModel: TypeAlias = Model[Ints1d, Floats2d]
 
@@ -62,8 +62,7 @@ def forward(
     if model.has_param("keys"):
         arrays: list[Any] = [model.get_param(name) for name in ("keys", "E", "scale")]
         halves, E, scale = arrays
-        keys = halves.astype("uint32")
-        rows, known = find_hashes(ops, keys[:, 0] << 16 | keys[:, 1], ops.asarray(hashes))
+        rows, known = find_hashes(ops, join_hashes(halves), ops.asarray(hashes))
         rows = rows[known]
         Y[known] = E[rows].astype("float32") * scale[rows].reshape(-1, 1)
     elif is_train:
@@ -83,8 +82,10 @@ def init(
     if rows is None:
         return
     ops: Any = model.ops
-    # Model.to_gpu turns parameters into float32, which holds 16 bits of a hash, but not 32.
-    halves = np.stack([rows.keys >> 16, rows.keys & 0xFFFF], axis=1).astype("uint16")
     model.attrs["lower"] = rows.lower
-    for name, values in (("keys", halves), ("E", rows.values), ("scale", rows.scale)):
+    for name, values in (
+        ("keys", split_hashes(rows.keys)),
+        ("E", rows.values),
+        ("scale", rows.scale),
+    ):
         model.set_param(name, ops.asarray(values))
