@@ -831,6 +831,39 @@ class Errors(metaclass=_WithCodes):
         "{found}. Use the head that was saved with the weights."
     )
     E754 = "Expected the index_dtype of charlm_lmfao to be {expected}, but found '{found}'."
+    E760 = (
+        "Expected the labels of {name} to be a list of names such as PERSON, but found {found!r}. "
+        "Correct `labels` in [initialize.components.{name}], or leave it out to read the labels "
+        "from the training texts."
+    )
+    E761 = (
+        "Expected entities in the training texts of {name}, to read its labels from, but found "
+        "none. Give texts with entities, or set `labels` in [initialize.components.{name}]."
+    )
+    E762 = (
+        "Expected entities with the labels of {name}, {expected}, but found '{found}' in the text "
+        "that begins {text!r}. Initialise the component with all labels, or correct the text."
+    )
+    E763 = (
+        "Expected the labels of {name} before its model is initialised, but found the new label "
+        "'{found}'. The number of tags is fixed from then on: create a new component."
+    )
+    E764 = (
+        'Expected a model of the architecture "spacy-charlm.CRF.v1" in {name}, but found the model '
+        "'{found}'. Set @architectures in [components.{name}.model]."
+    )
+    E765 = (
+        "Expected `nO` of spacy-charlm.CRF.v1 to be one more than four times the number of labels, "
+        "but found {found}. Leave it out: the component sets it."
+    )
+    E766 = (
+        "Expected a component charlm_ner, whose entities can be tuned, but found the components "
+        "{names}. Add one, or remove spacy-charlm.tune_entities.v1 from training.before_to_disk."
+    )
+    E767 = (
+        "Expected finite scores in {name}, but found nan or infinity. Lower the learning rate, or "
+        "clip gradients (grad_clip = 1.0 in [training.optimizer])."
+    )
     W700 = (
         "{n} entities and spans dropped so far: after typos, there was no token boundary at one of "
         "their ends."

@@ -9,6 +9,7 @@ from spacy import registry
 from thinc.api import Linear
 
 from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
+from spacy_charlm.architectures.crf_tagger import build_crf_v1
 from spacy_charlm.architectures.textcat_mean import build_textcat_mean_v1
 from spacy_charlm.checks import MAX_VALUES, Block, Range
 from spacy_charlm.layers.conv import conv
@@ -43,6 +44,7 @@ LMAO = {"target": WORDS, "loss": CosineLoss(), "head": create_maxout_head_v1(), 
 CONSTRUCTORS = [
     (build_char_cnn_v1, {"width": 8}),
     (build_textcat_mean_v1, {"tok2vec": Linear(2), "exclusive_classes": True}),
+    (build_crf_v1, {"tok2vec": Linear(2)}),
     (conv, {"nO": 2, "nI": 2, "window": 3}),
     (embed_chars, {"nI": 2, "nV": 9, "convolutions": []}),
     (embed_ngrams, {"nO": 2, "nV": 9, "sizes": [3]}),

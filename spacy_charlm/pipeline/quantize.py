@@ -23,6 +23,7 @@ DEQUANTIZE = "spacy-charlm.dequantize.v1"
 # Components that read no other strings of the vocab than their labels.
 READ_LABELS = (
     "charlm_lmao",
+    "charlm_ner",
     "ner",
     "parser",
     "senter",

@@ -1,11 +1,13 @@
 """Calibrate text classifiers on the development texts, so that their scores are probabilities."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import minibatch, resolve_dot_names
 from thinc.api import Model
@@ -33,11 +35,23 @@ def create_calibrate_v1(limit: Count = 500, then: Callback | None = None) -> Cal
     RETURNS (Callable[[Language], Language]): From the pipeline to the pipeline that is saved.
     RAISES (ValueError): If the limit is negative.
     """
+    return adjust_on_dev_corpus(partial(calibrate, limit=limit), then)
+
+
+def adjust_on_dev_corpus(
+    adjust: Callable[[Language, Iterable[Example]], Any], then: Callback | None = None
+) -> Callback:
+    """Make a callback for [training.before_to_disk] of a function of the development texts.
+
+    adjust (Callable[[Language, Iterable[Example]], Any]): Modifies the pipeline.
+    then (Optional[Callable[[Language], Language]]): A callback for the same event to run next.
+    RETURNS (Callable[[Language], Language]): The callback.
+    """
 
     def before_to_disk(nlp: Language) -> Language:
         config = nlp.config.interpolate()
         (read_examples,) = resolve_dot_names(config, [config["training"]["dev_corpus"]])
-        calibrate(nlp, read_examples(nlp), limit)
+        adjust(nlp, read_examples(nlp))
         return then(nlp) if then is not None else nlp
 
     return before_to_disk
@@ -60,9 +74,7 @@ def calibrate(nlp: Language, examples: Iterable[Example], limit: int = 0) -> dic
     layers = find_scaled(nlp)
     if not layers:
         raise ValueError(Errors.E571.format(names=nlp.pipe_names))
-    examples = [example for example in examples if len(example.predicted)]
-    if 0 < limit < len(examples):
-        examples = random.Random(0).sample(examples, limit)
+    examples = draw_examples(examples, limit)
     scales = {}
     for name, layer in layers.items():
         pipe: Any = nlp.get_pipe(name)
@@ -75,6 +87,17 @@ def calibrate(nlp: Language, examples: Iterable[Example], limit: int = 0) -> dic
             scales[name] = fit_scale(logits, truths[rows], exclusive)
             layer.set_param("scale", layer.get_param("scale") * 0 + scales[name])
     return scales
+
+
+def draw_examples(examples: Iterable[Example], limit: int) -> list[Example]:
+    """Draw texts that are not empty, the same ones for each call.
+
+    examples (Iterable[Example]): The texts.
+    limit (int): Most texts to draw; 0 for all.
+    RETURNS (List[Example]): The drawn texts.
+    """
+    drawn = [example for example in examples if len(example.predicted)]
+    return random.Random(0).sample(drawn, limit) if 0 < limit < len(drawn) else drawn
 
 
 def find_scaled(nlp: Language) -> dict[str, Model]:
@@ -150,16 +173,26 @@ def read_truths(
     return truths
 
 
+def read_batches(nlp: Language, name: str, examples: Iterable[Example]) -> Iterator[list[Doc]]:
+    """Run the pipeline on texts up to a component.
+
+    nlp (Language): The pipeline.
+    name (str): The component, which is not run itself.
+    examples (Iterable[Example]): The texts. Their predicted Docs are modified.
+    YIELDS (List[Doc]): Batches of Docs.
+    """
+    with nlp.select_pipes(enable=nlp.pipe_names[: nlp.pipe_names.index(name)]):
+        docs = nlp.pipe((example.predicted for example in examples), batch_size=BATCH)
+        yield from minibatch(docs, BATCH)
+
+
 def _predict_logits(nlp: Language, name: str, examples: Sequence[Example]) -> np.ndarray:
     """Run the pipeline up to the last layer of a classifier, (n, nO)."""
     pipe: Any = nlp.get_pipe(name)
-    before = nlp.pipe_names[: nlp.pipe_names.index(name)]
     found = []
-    with nlp.select_pipes(enable=before):
-        docs = nlp.pipe((example.predicted for example in examples), batch_size=BATCH)
-        for batch in minibatch(docs, BATCH):
-            X: Any = batch
-            for layer in pipe.model.layers[:-1]:
-                X = layer.predict(X)
-            found.append(pipe.model.ops.to_numpy(X))
+    for batch in read_batches(nlp, name, examples):
+        X: Any = batch
+        for layer in pipe.model.layers[:-1]:
+            X = layer.predict(X)
+        found.append(pipe.model.ops.to_numpy(X))
     return np.concatenate(found)

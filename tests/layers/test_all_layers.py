@@ -15,6 +15,7 @@ from spacy_charlm.architectures.identity_encoder import build_identity_encoder_v
 from spacy_charlm.architectures.textcat_mean import POOLINGS
 from spacy_charlm.layers.attention import attention
 from spacy_charlm.layers.conv import conv
+from spacy_charlm.layers.crf import TagScores, crf
 from spacy_charlm.layers.embed_chars import embed_chars
 from spacy_charlm.layers.embed_ngrams import embed_ngrams
 from spacy_charlm.layers.embed_words import embed_words
@@ -29,6 +30,7 @@ from tests.sample_docs import DOCS, SMALL, SampleTable
 
 RNG = np.random.default_rng(0)
 FLOATS = [RNG.normal(size=(n, 3)).astype("float32") for n in (4, 1, 0, 7)]
+EMISSIONS = [RNG.normal(size=(n, 5)).astype("float32") for n in (4, 1, 0, 7)]
 IDS = [np.array(ids, dtype="int32") for ids in ([3, 3, 9, 3], [5], [], [9, 5, 5, 1, 19])]
 # One word each: characters, attributes, static vector.
 WORD_ROWS = [
@@ -44,6 +46,10 @@ def pack_ragged(ops, items, like=FLOATS):
 
 def pack_ids(ops, items):
     return pack_ragged(ops, items, IDS)
+
+
+def pack_emissions(ops, items):
+    return pack_ragged(ops, items, EMISSIONS)
 
 
 def pack_words(ops, items):
@@ -73,6 +79,10 @@ def unpack_list(ops, Y):
 
 def unpack_ragged(ops, Yr):
     return np.split(ops.to_numpy(Yr.dataXd), np.cumsum(ops.to_numpy(Yr.lengths)))[:-1]
+
+
+def unpack_tags(ops, scores):
+    return unpack_ragged(ops, scores.emissions)
 
 
 def unpack_ids(ops, Yr):
@@ -150,6 +160,7 @@ CASES = {
     "pool-mean": Case(lambda: pool(mean=True), FLOATS, pack_ragged, unpack_rows, 3),
     "attention": Case(attention, FLOATS, pack_ragged, unpack_rows, 3),
     "mean_max": Case(POOLINGS["mean_max"][0], FLOATS, pack_ragged, unpack_rows, 6),
+    "crf": Case(crf, EMISSIONS, pack_emissions, unpack_tags, 5),
     "conv": Case(lambda: conv(4, 3, 3), FLOATS, pack_ragged, unpack_ragged, 4),
     "conv-1": Case(lambda: conv(4, 3, 1), FLOATS, pack_ragged, unpack_ragged, 4),
     "conv-9": Case(lambda: conv(4, 3, 9), FLOATS, pack_ragged, unpack_ragged, 4),
@@ -201,7 +212,11 @@ CASES = {
 }
 GRADIENT_CASES = [name for name, case in CASES.items() if case.nO]
 WITHOUT_PARAMETERS = ("pool", "pool-mean", "mean_max")
-FLOAT_CASES = [name for name, case in CASES.items() if case.items is FLOATS]
+FLOAT_CASES = [
+    name
+    for name, case in CASES.items()
+    if any(case.items is floats for floats in (FLOATS, EMISSIONS))
+]
 BATCHES = {
     "full": lambda items: items,
     "nothing": lambda items: [],
@@ -228,6 +243,8 @@ def arrays_of(X):
     """All arrays of an input, an output or a gradient."""
     if isinstance(X, Ragged):
         return [X.data, X.lengths]
+    if isinstance(X, TagScores):
+        return [*arrays_of(X.emissions), *X[1:]]
     if isinstance(X, WordChars):
         return [X.chars, X.lower_chars, X.char_lengths, X.attrs, X.vectors, X.rows]
     return [x for x in X if not isinstance(x, Doc | str)] if isinstance(X, list) else [X]
@@ -240,6 +257,9 @@ def draw_gradient(ops, Y, dtype="float32"):
         return Y
     if isinstance(Y, Ragged):
         return Ragged(ops.asarray(rng.normal(size=Y.dataXd.shape), dtype=dtype), Y.lengths)
+    if isinstance(Y, TagScores):
+        weights = [ops.asarray(rng.normal(size=each.shape), dtype=dtype) for each in Y[1:]]
+        return TagScores(draw_gradient(ops, Y.emissions, dtype), *weights)
     if isinstance(Y, list):
         return [ops.asarray(rng.normal(size=Yd.shape), dtype=dtype) for Yd in Y]
     return ops.asarray(rng.normal(size=Y.shape), dtype=dtype)
@@ -251,6 +271,8 @@ def dot(Y, dY):
 
 
 def floats_of(Y):
+    if isinstance(Y, TagScores):
+        return [Y.emissions.dataXd, *Y[1:]]
     return Y if isinstance(Y, list) else [Y.dataXd if isinstance(Y, Ragged) else Y]
 
 
@@ -270,7 +292,7 @@ def test_all_layers_shapes(case, ops):
     Y = case.unpack(ops, model.predict(case.pack(ops, case.items)))
     assert len(Y) == len(case.items)
     for item, Yi in zip(case.items, Y):
-        if case.unpack in (unpack_list, unpack_ragged):
+        if case.unpack in (unpack_list, unpack_ragged, unpack_tags):
             assert Yi.shape == (len(item), case.nO) and Yi.dtype == "float32"
         elif case.unpack is unpack_rows:
             assert Yi.shape == (case.nO,)

@@ -61,6 +61,7 @@ READ_LABELS = {
     "tagger": {"model": {"@architectures": "spacy.Tagger.v2", "tok2vec": LISTENER}},
     "parser": {"model": {**PARSER, "state_type": "parser"}, "min_action_freq": 1},
     "ner": {"model": {**PARSER, "state_type": "ner"}},
+    "charlm_ner": {"model": {"@architectures": "spacy-charlm.CRF.v1", "tok2vec": LISTENER}},
 }
 PIPELINES = {
     "ours": OURS,
