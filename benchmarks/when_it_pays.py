@@ -9,13 +9,13 @@ TF-IDF with a logistic regression (C by cross-validation), and spaCy's bag of wo
 in steps (the bag of words, and ours without raw text) gets 300 further labelled texts for early
 stopping, which nobody with 50 labels has; the rest does not.
 
-Writes OUTPUT/scores.json, table.md and figure.png. A complete amount of raw text is not pretrained
+Writes OUTPUT/scores.json, table.md and figure.png. What OUTPUT/values.json has is not measured
 again. Needs scikit-learn and matplotlib.
 """
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -77,15 +77,15 @@ def main(
     write_docs(output / "stop.spacy", docs[-n_eval - N_STOP : -n_eval])
     settings = {} if encoder else {"components.tok2vec.model.encode": NO_ENCODER}
     scores: dict[tuple[str, int, int], list[float]] = {}
+    measure = Values(output / "values.json")
     for size in sizes:
         for draw, part in enumerate(parts):
             path = output / f"train-{size}-{draw}.spacy"
             write_docs(path, part[:size])
-            values = {TFIDF: score_tfidf(path, output), BAG: train_bag(path, output)}
-            for name, value in values.items():
+            for name, score in ((TFIDF, score_tfidf), (BAG, train_bag)):
+                value = measure(f"{name}, {size} labels, draw {draw}", score, path, output)
                 for amount in amounts:  # the same for each
                     scores.setdefault((name, amount, size), []).append(value)
-            msg.text(", ".join(f"{name} {100 * value:.1f}" for name, value in values.items()))
     for amount in amounts:
         folder = output / f"words-{amount}"
         if amount:
@@ -93,9 +93,9 @@ def main(
         for size in sizes:
             for draw in range(draws):
                 path = output / f"train-{size}-{draw}.spacy"
-                value = fit(path, folder, output, settings)
+                title = f"{OURS}, {amount:,} words, {size} labels, draw {draw}"
+                value = measure(title, fit, path, folder, output, settings)
                 scores.setdefault((OURS, amount, size), []).append(value)
-                msg.text(f"{amount:,} words, {size} labels: {100 * value:.1f}")
         rows = [
             Score(name, "accuracy", tuple(v), n_eval, "texts", {"labels": size, "words": n})
             for (name, n, size), v in scores.items()
@@ -108,6 +108,25 @@ def main(
         )
     write_table(rows, output / "table.md", columns="words")
     show_table(rows, columns="words")
+
+
+class Values:
+    """Values that have been measured, in a file: a run that was stopped goes on.
+
+    path (Path): The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.known: dict[str, float] = srsly.read_json(path) if path.exists() else {}
+
+    def __call__(self, title: str, score: Callable[..., float], *arguments: Any) -> float:
+        """Measure a value, unless it is known."""
+        if title not in self.known:
+            self.known[title] = score(*arguments)
+            srsly.write_json(self.path, self.known)
+        msg.text(f"{title}: {100 * self.known[title]:.1f}")
+        return self.known[title]
 
 
 def write_docs(path: Path, docs: list[Doc]) -> None:
