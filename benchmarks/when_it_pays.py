@@ -56,6 +56,9 @@ def main(
     n_eval: Annotated[int, typer.Option(help="Texts to score, the last of the shuffled file")] = (
         3_000
     ),
+    min_words: Annotated[int, typer.Option(help="Words that a pretraining reads at least")] = (
+        3_000_000
+    ),
     encoder: Annotated[bool, typer.Option(help="With a context encoder")] = False,
 ) -> None:
     """Train, score, write."""
@@ -89,7 +92,7 @@ def main(
     for amount in amounts:
         folder = output / f"words-{amount}"
         if amount:
-            pretrain(text, amount, folder, settings)
+            pretrain(text, amount, folder, settings, min_words)
         for size in sizes:
             for draw in range(draws):
                 path = output / f"train-{size}-{draw}.spacy"
@@ -134,7 +137,9 @@ def write_docs(path: Path, docs: list[Doc]) -> None:
     DocBin(docs=docs).to_disk(path)
 
 
-def pretrain(text: Path, amount: int, folder: Path, settings: dict[str, Any]) -> None:
+def pretrain(
+    text: Path, amount: int, folder: Path, settings: dict[str, Any], min_words: int
+) -> None:
     """Train vectors on the first words of the raw text, and pretrain a tok2vec on them."""
     if (folder / "pretrain" / "model-last.bin").exists():
         return
@@ -146,6 +151,7 @@ def pretrain(text: Path, amount: int, folder: Path, settings: dict[str, Any]) ->
     overrides: dict[str, Any] = {
         "paths.raw_text": str(raw),
         "paths.target_vectors": str(folder / "vectors"),
+        "corpora.pretrain.min_words": min_words,
     }
     config = replace(load_config(ROOT / "configs/pretrain/bigrams.cfg"), settings)
     if settings:  # as `charlm init --optimize speed`
