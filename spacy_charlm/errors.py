@@ -267,6 +267,10 @@ class Errors(metaclass=_WithCodes):
         "Expected a target for one of these units: {expected}, but found one for '{found}'. Choose "
         "another target."
     )
+    E330 = (
+        "Expected a list of words or vectors as `words` of TextCorpus, because `words_alike` is "
+        "{found}, but found none. Set `words`, or set `words_alike` to 0."
+    )
 
     # E4xx: layers and architectures (layers/, architectures/)
     E401 = (

@@ -18,6 +18,7 @@ from wasabi import msg
 from ..checks import Count, Range, Seed, Size, checked
 from ..errors import Errors
 from .read_texts import SingleWord, Text, Words, list_files, read_texts
+from .spelling_index import SpellingIndex
 from .split_texts import TextTokenizer, split_text
 from .word_list import read_word_list
 
@@ -111,6 +112,13 @@ class TextCorpus:
     before it has ended. To know their number, the reader measures the texts before its first pass,
     which reads all of them once.
 
+    With `words_alike`, each drawn word is followed by words of the list with a similar spelling, as
+    Docs of their own and with no text between them, so that one batch has them all. The contrastive
+    loss then tells them apart, as in Chen et al., "Imputing Out-of-Vocabulary Embeddings with LOVE
+    Makes Language Models Robust with Little Cost" (2022). The most similar ones are taken, see
+    `SpellingIndex`, and random words where there are too few. They may come more than once before
+    all words have been drawn.
+
     The constructor opens no file, because `spacy train` creates this reader as well.
 
     path (Optional[Path]): A .txt, .jsonl, .txt.gz, .jsonl.gz or .spacy file, or a folder of these.
@@ -128,8 +136,11 @@ class TextCorpus:
     words (Optional[Path]): Words to mix in: a folder of spaCy vectors in default mode, a file in
         GloVe or word2vec text format, or a file with a word per line. Keys with white space, such
         as bigrams, are left out. None for texts alone.
-    words_share (float): Share of the tokens that are single words. 0.1 is recommended.
-    RAISES (ValueError): If a setting is out of range.
+    words_share (float): Share of the tokens that are single words, those that are alike included.
+        0.1 is recommended.
+    words_alike (int): Words with a similar spelling that follow each drawn word. Recommended
+        values: 0, or 2 to 8 with the contrastive loss.
+    RAISES (ValueError): If a setting is out of range, or there is `words_alike` without `words`.
     """
 
     @checked("spacy-charlm.TextCorpus.v1")
@@ -146,7 +157,10 @@ class TextCorpus:
         min_words: Count = 0,
         words: str | Path | None = None,
         words_share: Annotated[float, Range(0, 0.9)] = 0.1,
+        words_alike: Annotated[int, Range(0, 100)] = 0,
     ) -> None:
+        if words_alike and words is None:
+            raise ValueError(Errors.E330.format(found=words_alike))
         self.path = ensure_path(path)
         self.min_length = min_length
         self.max_length = max_length
@@ -157,10 +171,12 @@ class TextCorpus:
         self.min_words = min_words
         self.words = ensure_path(words)
         self.words_share = words_share
+        self.words_alike = words_alike
         self.n_passes = 0
         self.counts = Counts()
         self._sizes: dict[str, CorpusSize] = {}  # of the texts alone, by language
         self._word_list: list[str] = []
+        self._spellings: SpellingIndex | None = None  # created by the first pass that needs it
 
     def __call__(self, nlp: Language) -> Iterator[Doc]:
         """Read the texts once, or as often as `min_words` demands.
@@ -202,15 +218,18 @@ class TextCorpus:
     def _mix_words(self, texts: Iterable[Text], lang: str, n_pass: int) -> Iterator[Text]:
         size = self._measure_texts(lang)
         total = self._count_words(size)
-        words = self._draw_words(n_pass * total)
+        groups = self._draw_groups(n_pass, total)
         n_characters = n_words = 0
         for text in texts:
             yield text
             n_characters += len(get_characters(text))
-            # Whatever the order of the texts, the whole pass has `total` words.
+            # Whatever the order of the texts, the whole pass has `total` words. A group is not cut
+            # in two by the next text, only the last one of the pass is cut short.
             while n_words < n_characters * total // size.characters:
-                n_words += 1
-                yield SingleWord([next(words)], [False])
+                group = next(groups)[: total - n_words]
+                n_words += len(group)
+                for word in group:
+                    yield SingleWord([word], [False])
 
     def _count_words(self, size: CorpusSize) -> int:
         """Count the single words of a pass over texts of some size."""
@@ -218,15 +237,36 @@ class TextCorpus:
             return 0
         return int(size.words * self.words_share / (1 - self.words_share))
 
-    def _draw_words(self, start: int) -> Iterator[str]:
-        """Draw words from position `start` of an endless series of shuffled lists."""
+    def _draw_groups(self, n_pass: int, total: int) -> Iterator[list[str]]:
+        """Draw words for a pass of `total` words, each with those that are alike."""
         words = self._read_words()
-        cycle, start = divmod(start, len(words))
+        n_alike = min(self.words_alike, len(words) - 1)
+        rng = random.Random(f"{self.seed}, alike, {n_pass}")
+        n_groups = -(-total // (n_alike + 1))
+        for row in self._draw_rows(n_pass * n_groups):
+            alike = self._draw_alike(row, n_alike, rng) if n_alike else []
+            yield [words[i] for i in (row, *alike)]
+
+    def _draw_rows(self, start: int) -> Iterator[int]:
+        """Draw rows of the list from position `start` of an endless series of shuffled lists."""
+        n_rows = len(self._read_words())
+        cycle, start = divmod(start, n_rows)
         while True:
-            shuffled = list(words)
+            shuffled = list(range(n_rows))
             random.Random(f"{self.seed}, words, {cycle}").shuffle(shuffled)
             yield from shuffled[start:]
             cycle, start = cycle + 1, 0
+
+    def _draw_alike(self, row: int, n: int, rng: random.Random) -> list[int]:
+        words = self._read_words()
+        if self._spellings is None:
+            self._spellings = SpellingIndex(words)
+        alike = self._spellings.find(row, n, rng)
+        while len(alike) < n:
+            other = rng.randrange(len(words))
+            if other != row and other not in alike:
+                alike.append(other)
+        return alike
 
     def _read_words(self) -> list[str]:
         if self.words is not None and not self._word_list:

@@ -221,6 +221,7 @@ def test_text_corpus_mixes_single_words_in(path):
         ({"words_share": 0.0}, 10, 0),
         ({"words": None}, 10, 0),
         ({"min_words": 75}, 20, 20),  # two passes of 40 tokens
+        ({"words_alike": 3}, 10, 10),  # two groups and half of one
     ],
 )
 def test_text_corpus_measures_single_words(path, settings, n_texts, n_words):
@@ -235,6 +236,65 @@ def test_text_corpus_measures_single_words(path, settings, n_texts, n_words):
     assert size.characters == round(characters + n_words // n_passes * mean)
     if "max_length" not in settings:
         assert size.doc_words == pytest.approx(sum(len(d) ** 2 for d in docs) / sum(map(len, docs)))
+
+
+# No two words of different families are alike.
+FAMILIES = [[f"{letter * 4}{end}" for end in "xyz"] for letter in "abcdefgh"]
+
+
+def read_groups(corpus, n_passes):
+    """Read the single words, and split them where a text follows."""
+    groups = [[]]
+    for _ in range(n_passes):
+        for doc in corpus(NLP):
+            if len(doc) == 1:
+                groups[-1].append(doc.text)
+            elif groups[-1]:
+                groups.append([])
+    return groups
+
+
+def test_text_corpus_keeps_words_that_are_alike_together(path):
+    """One Doc per word; the word that is drawn comes first, and none twice before all have come."""
+    path.with_name("families.list").write_text("\n".join(sum(FAMILIES, [])))
+    settings = {"words": path.with_name("families.list"), "words_alike": 2, "words_share": 0.5}
+    groups = read_groups(TextCorpus(path, shuffle=True, **settings), 3)
+    assert [len(group) for group in groups] == [3] * 30
+    assert all(sorted(group) in FAMILIES for group in groups)
+    assert sorted(group[0] for group in groups[:24]) == sum(FAMILIES, [])
+    # A rare group begins earlier than its share, so that it is not split; the last one is cut.
+    rare = TextCorpus(path, **{**settings, "words_share": 0.25})
+    assert [len(group) for group in read_groups(rare, 1)] == [3, 3, 3, 1]
+
+
+def test_text_corpus_draws_the_same_words_that_are_alike(path):
+    corpus = mix(path, words_alike=4)
+    groups = [read_groups(corpus, 1) for _ in range(3)]
+    assert len({str(group) for group in groups}) == 3
+    again = mix(path, words_alike=4)
+    again.n_passes = 2
+    assert read_groups(again, 1) == groups[2]
+    assert read_groups(mix(path, words_alike=4, seed=1), 1) != groups[0]
+
+
+@pytest.mark.parametrize(
+    "words, n_alike, size",
+    [(["one"], 5, 1), (["one", "two"], 5, 2), (["one", "eleven", "x" * 30, "7"], 2, 3)],
+)
+def test_text_corpus_fills_up_with_random_words(path, words, n_alike, size):
+    path.with_name("words.list").write_text("\n".join(words))
+    corpus = TextCorpus(
+        path, words=path.with_name("words.list"), words_alike=n_alike, words_share=0.5
+    )
+    drawn = sum(read_groups(corpus, 1), [])
+    assert len(drawn) == 30 and set(drawn) == set(words)
+    groups = [drawn[i : i + size] for i in range(0, 30, size)]
+    assert all(len(set(group)) == size for group in groups)
+
+
+def test_text_corpus_words_alike_of_no_words_is_an_error(path):
+    with pytest.raises(ValueError, match="charlm E330.*`words_alike` is 4"):
+        TextCorpus(path, words_alike=4)
 
 
 def test_text_corpus_errors(tmp_path):
@@ -268,6 +328,7 @@ def test_text_corpus_nothing_long_enough_is_an_error(path):
         ("buffer_size", 0),
         ("min_words", -1),
         ("words_share", 1.0),
+        ("words_alike", -1),
     ],
 )
 def test_text_corpus_setting_out_of_range_is_an_error(path, name, value):
@@ -291,6 +352,7 @@ def test_text_corpus_resolves_from_config(path):
         "min_words": 0,
         "words": None,
         "words_share": 0.1,
+        "words_alike": 0,
     }
     # spacy train resolves the block with paths.raw_text = null.
     assert registry.resolve({"corpus": {**block, "path": None}})["corpus"] is not None
