@@ -215,7 +215,7 @@ def draw_scores(
         if logarithmic:
             above = [place for place in places if place > 0]
             axes.set_xscale("symlog", linthresh=above[0] if above else 1.0, linscale=0.5)
-        axes.set_xticks(places, [f"{place:,g}" for place in places] if logarithmic else None)
+        axes.set_xticks(places, [f"{place:,.10g}" for place in places] if logarithmic else None)
         axes.xaxis.grid(visible=False)
     for axes in all_axes[len(panels) :]:
         axes.set_visible(False)
