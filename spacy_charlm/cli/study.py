@@ -88,7 +88,7 @@ class Display:
 
     def show(self, active: "Sequence[Run]", states: Mapping[str, str], left: float) -> None:
         """Show which runs are active, and print a line for each run that has ended."""
-        from ..runs.run import FINISHED
+        from ..runs.run import FINISHED, REPLACED
         from ..training.progress import clock
 
         self._erase()
@@ -104,7 +104,11 @@ class Display:
                 if run.title not in states and (run.folder / FINISHED).exists()
             ]
             if changed:
-                msg.warn(f"{len(changed)} finished runs have changed, and are repeated")
+                kept = self._study.output / REPLACED
+                msg.warn(
+                    f"{len(changed)} finished runs have changed, and are repeated; {kept} keeps "
+                    "their former results"
+                )
         remaining = f"{clock(left)} left" if left == left else "? left"
         for title, state in states.items():
             if title in self._said:

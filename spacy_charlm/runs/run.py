@@ -26,6 +26,7 @@ TRAIN, PRETRAIN, CHARLM_PRETRAIN = "train", "pretrain", "charlm pretrain"
 COMMANDS = (TRAIN, PRETRAIN, CHARLM_PRETRAIN)
 CONFIG, LOG, CURVE = "config.cfg", "log.txt", "curve.jsonl"
 STARTED, FINISHED, SCORES = "started.json", "settings.json", "metrics.json"
+REPLACED = "replaced"  # in the folder of a study: what finished runs had before they were repeated
 WEIGHTS = ("model-best.bin", "model-last.bin")
 PIPELINES = ("model-best", "model-last")
 # The values of [paths] that have to exist before a run begins: files, folders, installed packages.
@@ -186,6 +187,18 @@ class Run:
         files = [path] if path.is_file() else path.rglob("*")
         return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
 
+    def _clear(self) -> None:
+        """Remove the folder. What a finished run has written moves to REPLACED instead."""
+        if (self.folder / FINISHED).exists():
+            output = self.folder.parents[len(Path(self.name).parts) + 1]
+            kept = output / REPLACED / self.folder.relative_to(output)
+            if kept.exists():
+                shutil.rmtree(kept)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.rename(kept)
+        elif self.folder.exists():
+            shutil.rmtree(self.folder)
+
     def _train(self, execute: Execute, gpu: list[str]) -> None:
         described = self._describe()
         started = self.folder / STARTED
@@ -195,8 +208,7 @@ class Run:
             and bool(find_checkpoints(self.folder / CHECKPOINTS))
         )
         if not resumes:
-            if self.folder.exists():
-                shutil.rmtree(self.folder)
+            self._clear()
             self.folder.mkdir(parents=True)
             self.config.to_disk(self.folder / CONFIG, interpolate=False)
             _write_json(started, described)

@@ -117,10 +117,8 @@ def run(text=STUDY, jobs=2, **settings):
 
 
 def logs():
-    return {
-        path.parent.relative_to("out").as_posix(): path.read_text()
-        for path in sorted(Path("out").rglob("log.txt"))
-    }
+    paths = [path for path in sorted(Path("out").rglob("log.txt")) if "replaced" not in path.parts]
+    return {path.parent.relative_to("out").as_posix(): path.read_text() for path in paths}
 
 
 def trials():
@@ -182,6 +180,12 @@ def test_study_skips_what_is_complete(folder):
     run()
     changed = [path for path, old in times.items() if path.stat().st_mtime_ns != old]
     assert len(changed) == 6 and all("textcat" in path.parts for path in changed)
+    # The former results are still there, once.
+    (folder / "train.cfg").write_text(CONFIG + "max_epochs = 3\n")
+    run()
+    kept = load_config("out/replaced/textcat/plain/words/seed-1/config.cfg")
+    assert kept["training"]["max_epochs"] == 2
+    assert load_config("out/textcat/plain/words/seed-1/config.cfg")["training"]["max_epochs"] == 3
 
 
 def test_study_repeats_runs_whose_weights_have_changed(folder):
