@@ -27,7 +27,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
-from spacy.util import load_config
+from spacy.util import load_config, set_dot_to_object
 from wasabi import msg
 
 import spacy_charlm
@@ -173,11 +173,7 @@ def read_texts(text: Path, amount: int) -> Iterator[str]:
 def replace(config: Any, settings: dict[str, Any]) -> Any:
     """Replace blocks of a config by their dotted names."""
     for dotted, block in settings.items():
-        *parents, last = dotted.split(".")
-        section = config
-        for name in parents:
-            section = section[name]
-        section[last] = block
+        set_dot_to_object(config, dotted, block)
     return config
 
 

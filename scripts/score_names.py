@@ -15,6 +15,7 @@ from typing import Annotated
 import spacy
 import typer
 from spacy.language import Language
+from spacy.scorer import PRFScore
 from spacy.tokens import Doc, DocBin
 from wasabi import msg
 
@@ -79,12 +80,9 @@ def list_entities(docs: Iterable[Doc]) -> list[Entity]:
 
 def score(gold: set[Entity], found: set[Entity]) -> tuple[float, float, float]:
     """Compute precision, recall and F1."""
-    right = len(gold & found)
-    return (
-        right / max(len(found), 1),
-        right / max(len(gold), 1),
-        2 * right / max(len(gold) + len(found), 1),
-    )
+    counts = PRFScore()
+    counts.score_set(found, gold)
+    return counts.precision, counts.recall, counts.fscore
 
 
 if __name__ == "__main__":

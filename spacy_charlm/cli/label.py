@@ -7,6 +7,7 @@ import typer
 from wasabi import msg
 
 from .show_errors import show_errors
+from .show_progress import show_progress
 
 
 @show_errors("The texts cannot be labelled.")
@@ -35,12 +36,9 @@ def label_cli(
     The classifier reads vectors that were trained on the raw text. A pipeline that learns from its
     labels needs no vectors. OUTPUT gets the labelled texts as well: give it as --paths.train.
     """
-    from ..training.progress import ProgressBar
     from ..training.pseudo_labels import label_texts
 
-    bar = ProgressBar("Labelling")
-    complete = False
-    try:
+    with show_progress("Labelling", "Stopped; nothing was written.") as show:
         found = label_texts(
             train,
             text,
@@ -51,14 +49,8 @@ def label_cli(
             multilabel=multilabel,
             lang=lang,
             seed=seed,
-            show=bar.update,
+            show=show,
         )
-        complete = True
-    except KeyboardInterrupt:
-        msg.warn("Stopped; nothing was written.")
-        raise typer.Exit(130) from None
-    finally:
-        bar.close(done=complete)
     rows = [(label, f"{n:,}") for label, n in found.labels.items()]
     msg.table(rows, header=("label", "raw texts"), divider=True, aligns=("l", "r"))
     if found.known or found.bare:

@@ -9,6 +9,7 @@ from wasabi import msg
 
 from .gpu import GpuId, use_gpu
 from .show_errors import show_errors
+from .show_progress import show_progress
 
 
 @show_errors("The vectors cannot be trained.")
@@ -95,23 +96,14 @@ def cache_cli(
     settings of the config as in spaCy: --paths.raw_text texts.jsonl
     """
     from ..training.fill_cache import fill_cache
-    from ..training.progress import ProgressBar
     from ..training.read_config import read_config
 
     overrides = parse_config_overrides(ctx.args)
     import_code(code_path)
-    bar = ProgressBar("Encoding")
-    complete = False
-    try:
-        with show_validation_error(config_path):
-            config = read_config(config_path, overrides)
-            added, total = fill_cache(config, bar.update)
-        complete = True
-    except KeyboardInterrupt:
-        msg.warn("Stopped. Run the same command again to continue.")
-        raise typer.Exit(130) from None
-    finally:
-        bar.close(done=complete)
+    stopped = "Stopped. Run the same command again to continue."
+    with show_progress("Encoding", stopped) as show, show_validation_error(config_path):
+        config = read_config(config_path, overrides)
+        added, total = fill_cache(config, show)
     msg.good(f"{added:,} texts added, {total:,} in all")
 
 
@@ -127,19 +119,13 @@ def distil_cli(
     """Make a table of static word vectors from a transformer, as target or input."""
     from ..targets.distil_vectors import distil_vectors
     from ..targets.transformer_vectors import TransformerVectors
-    from ..training.progress import ProgressBar
 
     given = _read_layer(layer)
     lines = words.read_text(encoding="utf8").splitlines()
     found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    bar = ProgressBar("Encoding")
-    complete = False
-    try:
+    with show_progress("Encoding") as show:
         target = TransformerVectors(model, layer=given, pooling=pooling, on_misaligned="skip")
-        kept = distil_vectors(target, found, output, lang, bar.update)
-        complete = True
-    finally:
-        bar.close(done=complete)
+        kept = distil_vectors(target, found, output, lang, show)
     msg.good(f"{kept:,} words of {len(found):,}, width {target.nO}: {output}")
 
 

@@ -47,6 +47,14 @@ def fit_logistic_regression(
     return W[:-1].T, W[-1]
 
 
+def has_two_classes(truths: np.ndarray) -> bool:
+    """Tell whether a class is true of some texts and false of others, so that it can be learned.
+
+    truths (ndarray): As in `fit_logistic_regression`.
+    """
+    return bool(((truths == 0).any(axis=0) & (truths == 1).any(axis=0)).any())
+
+
 def choose_strength(X: np.ndarray, truths: np.ndarray, exclusive: bool, seed: int = 0) -> float:
     """Choose C by cross-validation, by the log loss, which varies less than the accuracy.
 

@@ -19,7 +19,7 @@ from ..layers.ngram_weights import set_ngram_weights
 from ..layers.weigh_words import NAME, get_weights, scale
 from ..pipeline.find_tok2vec import LISTENER, get_layer
 from .calibrate import BATCH, read_truths
-from .fit_regression import choose_strength, fit_logistic_regression
+from .fit_regression import choose_strength, fit_logistic_regression, has_two_classes
 from .optimizer import check_optimizer, scale_learn_rate
 from .vector_classifier import VectorClassifier
 
@@ -110,7 +110,7 @@ class LogisticRegression:
         truths = read_truths(cats, pipe.labels, exclusive)
         rows = np.flatnonzero(np.isfinite(truths).any(axis=1))
         truths = truths[rows]
-        if not ((truths == 0).any(axis=0) & (truths == 1).any(axis=0)).any():
+        if not has_two_classes(truths):
             return None
         share = 1.0  # of the regression on the tok2vec
         if self.vectors is not None:

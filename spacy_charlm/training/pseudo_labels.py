@@ -18,9 +18,8 @@ from ..files import make_folder
 from ..text.prefetch import BoundedTokenizer
 from ..text.read_texts import read_docbin
 from ..text.text_corpus import Counts, TextCorpus
-from .vector_classifier import VectorClassifier
+from .vector_classifier import BATCH, VectorClassifier
 
-BATCH = 200  # texts at a time
 SHARD = 10_000  # texts of a file
 RAW = "raw-{:05d}.spacy"  # sorts after the labelled texts, which are thus read first
 

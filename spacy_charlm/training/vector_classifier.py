@@ -14,7 +14,7 @@ from ..errors import Errors
 from ..layers.ngram_weights import hash_bigrams, hash_words
 from ..targets.text_vectors import TextVectors
 from .calibrate import read_truths
-from .fit_regression import choose_strength, fit_logistic_regression
+from .fit_regression import choose_strength, fit_logistic_regression, has_two_classes
 
 BATCH = 200  # texts at a time
 
@@ -48,7 +48,7 @@ class VectorClassifier:
         """
         self.labels = list(labels) or sorted({label for doc in docs for label in doc.cats})
         X, truths = self._read(docs)
-        if not ((truths == 0).any(axis=0) & (truths == 1).any(axis=0)).any():
+        if not has_two_classes(truths):
             counts = {name: int((truths[:, i] == 1).sum()) for i, name in enumerate(self.labels)}
             raise ValueError(Errors.E510.format(path=source, n=len(docs), found=counts or "none"))
         self.mean, self.deviation = X.mean(axis=0), X.std(axis=0) + 1e-8
