@@ -6,8 +6,8 @@ from spacy.tokens import Doc
 from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 
-from spacy_charlm.layers.ngram_weights import hash_words
 from spacy_charlm.layers.vector_table import TableRows
+from spacy_charlm.layers.word_hashes import hash_words
 
 WORDS = ["the", "cat", "saw", "The", "naïve", "encyclopaedia", "😀"]
 VOCAB = Vocab(strings=WORDS)

@@ -19,8 +19,8 @@ from ..checks import Seed, Share, Size, checked
 from ..errors import Errors
 from ..types import HIDDEN_CHAR, MaskedDocs, WordChars
 from .characters import add_bounds, check_table, find_rows, get_codes
-from .ngram_weights import hash_words
 from .vector_table import TableModel
+from .word_hashes import hash_words
 
 MASKED_ID = np.uint64(2**64 - 1)  # replaces ORTH and every attribute of a masked word
 FORMS = ("none", "NFC", "NFKC")

@@ -10,7 +10,7 @@ from thinc.types import Floats2d, Ints1d
 
 from ..errors import Errors
 from ..quantized import VECTOR_TABLE
-from .ngram_weights import find_hashes, join_hashes, split_hashes
+from .word_hashes import find_hashes, join_hashes, split_hashes
 
 TableModel: TypeAlias = Model[Ints1d, Floats2d]
 

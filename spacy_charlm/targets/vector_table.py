@@ -7,8 +7,8 @@ from spacy.strings import get_string_id
 
 from ..checks import Count, Size, checked
 from ..errors import Errors
-from ..layers.ngram_weights import hash_words
 from ..layers.vector_table import TableRows
+from ..layers.word_hashes import hash_words
 from ..quantized import pack_array
 from .read_vectors import read_table
 

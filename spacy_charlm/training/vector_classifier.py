@@ -11,7 +11,7 @@ from spacy.vocab import Vocab
 from thinc.api import NumpyOps
 
 from ..errors import Errors
-from ..layers.ngram_weights import hash_bigrams, hash_words
+from ..layers.word_hashes import hash_bigrams, hash_words
 from ..targets.text_vectors import TextVectors
 from .calibrate import read_truths
 from .fit_regression import choose_strength, fit_logistic_regression, has_two_classes

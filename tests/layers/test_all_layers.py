@@ -20,11 +20,12 @@ from spacy_charlm.layers.embed_chars import embed_chars
 from spacy_charlm.layers.embed_ngrams import embed_ngrams
 from spacy_charlm.layers.embed_words import embed_words
 from spacy_charlm.layers.mix_words import mix_words
-from spacy_charlm.layers.ngram_weights import hash_words, ngram_weights, set_ngram_weights
+from spacy_charlm.layers.ngram_weights import ngram_weights, set_ngram_weights
 from spacy_charlm.layers.pool import pool
 from spacy_charlm.layers.read_chars import read_chars
 from spacy_charlm.layers.read_words import read_words
 from spacy_charlm.layers.weigh_words import weigh_words
+from spacy_charlm.layers.word_hashes import hash_words
 from spacy_charlm.types import WordChars
 from tests.sample_docs import DOCS, SMALL, SampleTable
 

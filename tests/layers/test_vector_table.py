@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from spacy_charlm.layers.ngram_weights import hash_words
 from spacy_charlm.layers.read_words import VectorsDropout, find_words, read_words, spell_words
 from spacy_charlm.layers.vector_table import TableRows, vector_table
+from spacy_charlm.layers.word_hashes import hash_words
 from spacy_charlm.types import HIDDEN_CHAR, MaskedDocs
 from tests.sample_docs import WORDS, SampleTable, make_doc
 

@@ -7,7 +7,7 @@ from spacy.strings import get_string_id
 from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 
-from spacy_charlm.layers.ngram_weights import hash_words
+from spacy_charlm.layers.word_hashes import hash_words
 from spacy_charlm.targets.vector_table import VectorTable, reduce_vectors
 
 RNG = np.random.default_rng(0)
