@@ -63,6 +63,7 @@ MaskingBlock = Annotated[
     Any, Block('@misc = "spacy-charlm.WordMasking.v1"', ("restart",), ("kind",))
 ]
 TableBlock = Annotated[Any, Block('@misc = "spacy-charlm.VectorTable.v1"', ("width", "max_words"))]
+LexiconsBlock = Annotated[Any, Block('@misc = "spacy-charlm.Lexicons.v1"', ("width", "names"))]
 CorpusBlock = Annotated[Any, Block('@readers = "spacy-charlm.TextCorpus.v1"', (), ("kind",))]
 
 

@@ -232,9 +232,9 @@ class Errors(metaclass=_WithCodes):
         "include_static_vectors = true. Leave the block out, or set include_static_vectors = false."
     )
     E292 = (
-        "Expected word vectors in the table of the character CNN before its training, but found "
-        "none. Set `path` in its block `table` to a folder or file of vectors, or load pretrained "
-        "weights with a table."
+        "Expected word vectors in the table of the character CNN, and its lists of names, before "
+        "its training, but found none. Set `path` in its block `table` or `lexicons`, or load "
+        "pretrained weights that bring them."
     )
     E293 = (
         "Expected single words with vectors in '{path}' for the table of the character CNN, but "
@@ -270,6 +270,24 @@ class Errors(metaclass=_WithCodes):
     E330 = (
         "Expected a list of words or vectors as `words` of TextCorpus, because `words_alike` is "
         "{found}, but found none. Set `words`, or set `words_alike` to 0."
+    )
+    E340 = (
+        "Expected `names` of spacy-charlm.Lexicons.v1 to be distinct names of lists, at least one, "
+        'such as ["cities"] for the file cities.txt, but found {found}. Give the names of the '
+        "files, without folder and ending."
+    )
+    E341 = (
+        "Expected the list '{name}' as {name}.txt or {name}.txt.gz in the folder '{folder}', but "
+        "found: {found}. Correct `names` or `path` of spacy-charlm.Lexicons.v1, or set `path` to "
+        "null if pretrained weights bring the lists."
+    )
+    E342 = (
+        "Expected a list with one name per line in '{path}', but found no name. Fill the list, or "
+        "remove it from `names` of spacy-charlm.Lexicons.v1."
+    )
+    E343 = (
+        "Expected names of at most {most} words in '{path}', but found {found} words in line "
+        "{line}. Write one name per line."
     )
 
     # E4xx: layers and architectures (layers/, architectures/)

@@ -55,8 +55,8 @@ class WordChars:
     lower_chars (Ints1d): Rows of the same characters in lower case, int32 (nC,).
     char_lengths (Ints1d): Characters per word with its start and end, int32 (nW,); at least 2.
     attrs (Ints2d): Lexical attributes of each word, uint64 (nW, nA).
-    vectors (Floats2d): Static vector of each word, float32 (nW, nM); zeros if the word has none or
-        its vector is hidden. nM = 0 if no vectors are used.
+    vectors (Floats2d): Static vector of each word, followed by its features from lists of names,
+        float32 (nW, nM); zeros if the word has none or they are hidden. nM = 0 if neither is used.
     rows (Ints1d): The word of each token, int32 (nT,).
     lengths (List[int]): Tokens per Doc, nD of them.
     """

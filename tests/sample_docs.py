@@ -46,6 +46,18 @@ class SampleTable:
         return TableRows(keys, values, scale, lower=False)
 
 
+class SampleLexicons:
+    """Features of two lists, in place of Lexicons."""
+
+    width, names = 6, ["cities", "names"]
+
+    def __call__(self):
+        rows = SampleTable()()
+        keys = rows.keys[1:]
+        values = np.random.default_rng(5).integers(0, 2, size=(len(keys), self.width))
+        return TableRows(keys, values.astype("int8"), np.ones(len(keys), "float32"), lower=True)
+
+
 def make_doc(*words):
     return Doc(VOCAB, words=words)
 

@@ -317,6 +317,32 @@ def test_configs_trained_pipeline_needs_no_weights_file(data, weights, tmp_path)
     assert nlp.config["initialize"]["after_init"]["@callbacks"] == "spacy-charlm.load_weights.v1"
 
 
+@pytest.mark.parametrize("keeps_path", [False, True])
+def test_configs_trained_pipeline_needs_no_lists(data, tmp_path, keeps_path):
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    (folder / "places.txt").write_text("Luton\nMilton Keynes\n", encoding="utf8")
+    block = {"@misc": "spacy-charlm.Lexicons.v1", "names": ["places"], "path": str(folder)}
+
+    def put(path, block):
+        config = load_config(path, interpolate=False)
+        config["components"]["tok2vec"]["model"]["embed"]["lexicons"] = block
+        config.to_disk(tmp_path / path.name)
+        return tmp_path / path.name
+
+    weights = _pretrain(put(CONFIGS / "pretrain" / "cosine.cfg", block), data, tmp_path)
+    path = put(TEXTCAT, block if keeps_path else {**block, "path": None})
+    trained = _train(path, data, tmp_path / "train", weights)
+    shutil.rmtree(folder)
+    nlp = spacy.load(tmp_path / "train" / "model-last")
+    text = "Luton is cold, and so is milton KEYNES."
+    assert nlp(text).cats == trained(text).cats
+    model = nlp.get_pipe("tok2vec").model
+    (table,) = (node for node in model.walk() if node.name == "vector_table")
+    rows = sorted(table.get_param("E").tolist())
+    assert rows == [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
+
+
 def test_configs_classifiers_are_calibrated_when_saved(all_trained):
     for path, (plain, _) in all_trained.items():
         nlp = spacy.load(plain)

@@ -21,6 +21,7 @@ SEEN = {"masking": {"@misc": "spacy-charlm.WordMasking.v1"}}
 NEEDED = {
     **{name: WORDS for name in ("NgramVectors", "HeadVectors", "DocVectors")},
     "CharMasking": SEEN,
+    "Lexicons": {"names": ["cities"]},
     "WordIds": {"corpus": {"@readers": "spacy-charlm.TextCorpus.v1", "path": None}},
     "TypoMasking": {**SEEN, "typos": {"@misc": "spacy-charlm.Typos.v1"}},
 }

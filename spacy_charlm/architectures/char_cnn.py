@@ -5,7 +5,17 @@ from typing import Annotated
 from thinc.api import HashEmbed, Linear, Maxout, Model
 from thinc.types import Floats2d, Ints2d
 
-from ..checks import Length, Range, Seed, Share, Size, TableBlock, check_memory, checked
+from ..checks import (
+    Length,
+    LexiconsBlock,
+    Range,
+    Seed,
+    Share,
+    Size,
+    TableBlock,
+    check_memory,
+    checked,
+)
 from ..errors import Errors
 from ..layers.conv import conv
 from ..layers.embed_chars import embed_chars
@@ -17,6 +27,7 @@ from ..layers.vector_table import vector_table
 from ..types import Tok2Vec
 
 TABLE = "spacy-charlm.VectorTable.v1"
+LEXICONS = "spacy-charlm.Lexicons.v1"
 
 
 @checked("spacy-charlm.CharCNN.v1")
@@ -37,8 +48,9 @@ def build_char_cnn_v1(
     cache_size: Annotated[int, Range(0, 10**8)] = 20000,
     seed: Seed = 0,
     table: TableBlock | None = None,
+    lexicons: LexiconsBlock | None = None,
 ) -> Tok2Vec:
-    """Build word vectors from characters, their n-grams, lexical attributes and static vectors.
+    """Build word vectors from characters, n-grams, attributes, static vectors and lists of names.
 
     Each distinct word of a batch is read once. Convolutions of several windows run over its
     characters, and each filter keeps its maximum over the word. The maxima are concatenated with
@@ -63,9 +75,9 @@ def build_char_cnn_v1(
     rows (List[int]): Rows of the attributes' hash tables, as many values as `attrs`.
     normalise (str): Unicode form in which words are read: "none", "NFC" or "NFKC".
     include_static_vectors (bool): Whether to use the vocab's vectors in addition.
-    vectors_dropout (float): Share of tokens whose whole static vector is hidden in training, so
-        that the model learns to use characters and context. `training.dropout` does not change it.
-        Recommended values: 0 to 0.5.
+    vectors_dropout (float): Share of tokens whose whole static vector, and whose features from
+        lists, are hidden in training, so that the model learns to use characters and context.
+        `training.dropout` does not change it. Recommended values: 0 to 0.5.
     ngrams (List[int]): Sizes of the character n-grams, which are read in lower case. They
         distinguish words as well as the hashed NORM does, and a misspelled word keeps most of
         them. May be empty. Recommended values: 3, 4, 5.
@@ -74,6 +86,8 @@ def build_char_cnn_v1(
     seed (int): Seed of the attributes' hashes and of `vectors_dropout`.
     table (Optional[Callable]): Block such as `spacy-charlm.VectorTable.v1`: static vectors that are
         saved with the weights, in place of those of the vocab.
+    lexicons (Optional[Callable]): Block such as `spacy-charlm.Lexicons.v1`: lists of names as
+        features of words, which are saved with the weights.
     RETURNS (Model[List[Doc], List[Floats2d]]): The embed layer.
     RAISES (ValueError): If an argument is out of its range or lists differ in length.
 
@@ -101,14 +115,15 @@ def build_char_cnn_v1(
         )
     if table is not None and include_static_vectors:
         raise ValueError(Errors.E291)
-    has_vectors = table is not None or include_static_vectors
+    blocks = [block for block in (table, lexicons) if block is not None]
+    has_vectors = bool(blocks) or include_static_vectors
     reader = read_words(
         attrs=attrs,
         nV=char_rows,
         max_chars=max_chars,
         normalise=normalise,
         include_static_vectors=include_static_vectors,
-        table=vector_table(table.width, table) if table is not None else None,
+        tables=[vector_table(block.width, block) for block in blocks],
     )
     chars = embed_chars(
         char_width, char_rows, [conv(nF, char_width, w) for nF, w in zip(filters, windows)]
@@ -116,7 +131,9 @@ def build_char_cnn_v1(
     hashes: list[Model[Ints2d, Floats2d]] = [
         HashEmbed(width, nV, column=i, seed=seed + i + 1) for i, nV in enumerate(rows)
     ]
-    vectors = Linear(nO=width, nI=table and table.width) if has_vectors else None
+    # The sample has the width of the vocab's vectors.
+    nM = None if include_static_vectors else sum(block.width for block in blocks)
+    vectors = Linear(nO=width, nI=nM) if has_vectors else None
     grams = embed_ngrams(width, ngram_rows, ngrams) if ngrams else None
     nI = sum(filters) + width * (len(hashes) + has_vectors + bool(ngrams))
     check_memory(
@@ -148,7 +165,8 @@ def build_char_cnn_v1(
         "ngrams": list(ngrams),
         "ngram_rows": ngram_rows,
         "seed": seed,
-        # Without the path: loaded weights bring the table.
+        # Without the paths: loaded weights bring the table and the lists.
         "table": table and {"@misc": TABLE, "path": None, "width": table.width},
+        "lexicons": lexicons and {"@misc": LEXICONS, "names": lexicons.names, "path": None},
     }
     return model

@@ -393,10 +393,11 @@ def _block_of_card(card: dict[str, Any]) -> tuple[str, Block]:
     if not isinstance(block, dict):
         return section, {}
     embed = block.get("embed")
-    if isinstance(embed, dict) and isinstance(embed.get("table"), dict):
-        # The weights have the table, and the file may be on another machine.
-        embed = {**embed, "table": {**embed["table"], "path": None}}
-        block = {**block, "embed": embed}
+    for name in ("table", "lexicons"):
+        if isinstance(embed, dict) and isinstance(embed.get(name), dict):
+            # The weights have what the path points to, which may be on another machine.
+            embed = {**embed, name: {**embed[name], "path": None}}
+            block = {**block, "embed": embed}
     return section, block
 
 

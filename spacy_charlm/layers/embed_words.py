@@ -170,5 +170,5 @@ def _list_parameters(layer: Model) -> list[Any]:
         node.get_param(name)
         for node in layer.walk()
         for name in node.param_names
-        if node.has_param(name)  # a table of static vectors may be missing
+        if node.has_param(name)  # a table may be missing
     ]

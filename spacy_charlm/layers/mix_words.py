@@ -25,7 +25,8 @@ def mix_words(
     nO (int): Width of the word vectors.
     chars (Model[Ragged, Floats2d]): Embeds the characters of the words.
     attrs (Sequence[Model[Ints2d, Floats2d]]): Each embeds one column of the attributes (nW, nA).
-    vectors (Optional[Model[Floats2d, Floats2d]]): Projects the static vectors (nW, nM).
+    vectors (Optional[Model[Floats2d, Floats2d]]): Projects the static vectors and the features
+        from lists (nW, nM).
     mix (Model[Floats2d, Floats2d]): Maps the concatenation to the word vectors.
     ngrams (Optional[Model[Ragged, Floats2d]]): Embeds the n-grams of the words in lower case.
     RETURNS (Model[WordChars, Floats2d]): The layer.

@@ -32,11 +32,12 @@ WordReader: TypeAlias = Model[list[Doc], WordChars]
 class DistinctWords:
     """The distinct words of a batch, before their characters are read.
 
-    A word is the tuple (ORTH, listed attributes, mask state, static vector hidden or not).
+    A word is the tuple (ORTH, listed attributes, mask state, vector hidden or not).
 
     ids (ndarray): ORTH, then the attributes, then the key of the static vector if vectors are
         read, uint64 (nW, 1 + nA or 2 + nA). `MASKED_ID` in every column of a masked word.
-    vector_hidden (ndarray): Whether the static vector is hidden, bool (nW,).
+    vector_hidden (ndarray): Whether the static vector, and what tables say of the word, is
+        hidden, bool (nW,).
     keys (ndarray): A hash of the tuple, uint64 (nW,).
     rows (ndarray): The word of each token, int64 (nT,).
     lengths (List[int]): Tokens per Doc, nD of them.
@@ -63,7 +64,9 @@ class DistinctWords:
 
 
 class VectorsDropout:
-    """Draw the tokens whose static vectors are hidden in training.
+    """Draw the tokens whose static vectors, and features from lists, are hidden in training.
+
+    Both are hidden together: they know the same words, and new words have neither.
 
     It is not part of the layer's attrs: these are saved with the weights, and loading pretrained
     weights would replace the rate of the config.
@@ -91,7 +94,7 @@ def read_words(
     max_chars: Size = 32,
     normalise: str = "none",
     include_static_vectors: bool = False,
-    table: TableModel | None = None,
+    tables: Sequence[TableModel] = (),
 ) -> WordReader:
     """Read the distinct words of a batch as characters.
 
@@ -103,7 +106,8 @@ def read_words(
         of this number of characters. Recommended values: 24 to 64.
     normalise (str): Unicode form in which words are read: "none", "NFC" or "NFKC".
     include_static_vectors (bool): Whether to read the vocab's vectors.
-    table (Optional[Model[Ints1d, Floats2d]]): Layer that has the static vectors instead.
+    tables (Sequence[Model[Ints1d, Floats2d]]): Layers that have vectors of words. These follow
+        those of the vocab.
     RETURNS (Model[List[Doc], WordChars]): The layer. It has no parameters that are trained.
     RAISES (ValueError): If an argument is out of its range.
 
@@ -123,7 +127,7 @@ def read_words(
         forward,
         init=init,
         dims={"nV": nV},
-        layers=[table] if table is not None else [],
+        layers=tables,
         attrs={
             "columns": [ORTH, *columns],
             "max_chars": max_chars,
@@ -143,7 +147,7 @@ def forward(model: WordReader, docs: list[Doc], is_train: bool) -> tuple[WordCha
 
 
 def init(model: WordReader, X: list[Doc] | None = None, Y: WordChars | None = None) -> None:
-    """Read the table of static vectors, if there is one."""
+    """Read the tables, if there are any."""
     for table in model.layers:
         table.initialize()
 
@@ -184,11 +188,11 @@ def find_words(
 
 
 def spell_words(model: WordReader, words: DistinctWords, is_train: bool = False) -> WordChars:
-    """Read words as characters, attributes and static vectors.
+    """Read words as characters, attributes, static vectors and rows of tables.
 
     model (Model[List[Doc], WordChars]): What `read_words` returned.
     words (DistinctWords): The distinct words of a batch, or some of them.
-    is_train (bool): Whether the layer is trained, for which the table must not be missing.
+    is_train (bool): Whether the layer is trained, for which no table may be missing.
     RETURNS (WordChars): Arrays on the layer's device.
     """
     ops: Any = model.ops
@@ -202,12 +206,9 @@ def spell_words(model: WordReader, words: DistinctWords, is_train: bool = False)
     respelled = np.isin(orths, np.fromiter(words.texts, dtype="uint64"))
     hidden = np.repeat(respelled, lengths) & (codes == ord(HIDDEN_CHAR))
     hidden |= np.repeat(masked, lengths)
+    vectors = [_look_up(table, words, is_train) for table in model.layers]
     if model.attrs["include_static_vectors"]:
-        vectors = _read_vectors(model, words)
-    elif model.layers:
-        vectors = _look_up(model.layers[0], words, is_train)
-    else:
-        vectors = ops.alloc2f(len(words.keys), 0)
+        vectors.insert(0, _read_vectors(model, words))
     return WordChars(
         chars=ops.asarray1i(add_bounds(find_rows(codes, nV, hidden=hidden), lengths)),
         lower_chars=ops.asarray1i(
@@ -215,7 +216,7 @@ def spell_words(model: WordReader, words: DistinctWords, is_train: bool = False)
         ),
         char_lengths=ops.asarray1i(lengths + 2),
         attrs=ops.asarray2i(words.ids[:, 1 : len(model.attrs["columns"])], dtype="uint64"),
-        vectors=vectors,
+        vectors=ops.xp.hstack(vectors) if vectors else ops.alloc2f(len(words.keys), 0),
         rows=ops.asarray1i(words.rows.astype("int32")),
         lengths=words.lengths,
     )

@@ -11,7 +11,7 @@ from thinc.api import fix_random_seed
 
 from spacy_charlm.architectures.char_cnn import build_char_cnn_v1
 from spacy_charlm.types import MaskedDocs
-from tests.sample_docs import DOCS, SMALL, SampleTable, make_doc
+from tests.sample_docs import DOCS, SMALL, SampleLexicons, SampleTable, make_doc
 
 
 def test_char_cnn_masked_docs_travel_through_tok2vec():
@@ -105,6 +105,22 @@ def test_char_cnn_table_and_the_cache():
     table.attrs["lower"] = True
     now = np.concatenate(model.predict(DOCS))
     assert_array_equal(now, np.concatenate(model.begin_update(DOCS)[0]))
+
+
+@pytest.mark.parametrize("settings", [{}, {"table": SampleTable()}])
+def test_char_cnn_lexicons_are_trained_in_columns_of_their_own(settings):
+    model = build_char_cnn_v1(**SMALL, lexicons=SampleLexicons(), **settings).initialize(X=DOCS)
+    (vectors,) = (node for node in model.walk() if node.name == "linear")
+    W = vectors.get_param("W")
+    assert W.shape == (4, 3 * bool(settings) + 6)
+    before = np.concatenate(model.predict(DOCS))
+    W[:, -6:] += 1  # the cache sees it
+    now = np.concatenate(model.predict(DOCS))
+    keys = SampleLexicons()().keys.tolist()
+    words = [token.text.lower() for doc in DOCS for token in doc]
+    listed = [SampleTable().hash(word) in keys for word in words]
+    assert any(listed) and not all(listed)
+    assert_array_equal((now != before).any(axis=1), listed)
 
 
 WRONG = [

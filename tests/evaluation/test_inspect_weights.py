@@ -136,6 +136,7 @@ CHAR_CNN = {
     "ngram_rows": 11,
     "seed": 3,
     "table": None,
+    "lexicons": None,
     "vectors_dropout": 0.0,
     "cache_size": 20000,
 }

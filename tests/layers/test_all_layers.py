@@ -27,7 +27,7 @@ from spacy_charlm.layers.read_words import read_words
 from spacy_charlm.layers.weigh_words import weigh_words
 from spacy_charlm.layers.word_hashes import hash_words
 from spacy_charlm.types import WordChars
-from tests.sample_docs import DOCS, SMALL, SampleTable
+from tests.sample_docs import DOCS, SMALL, SampleLexicons, SampleTable
 
 RNG = np.random.default_rng(0)
 FLOATS = [RNG.normal(size=(n, 3)).astype("float32") for n in (4, 1, 0, 7)]
@@ -200,6 +200,11 @@ CASES = {
     "char_cnn-no-attrs": char_cnn_case(attrs=[], rows=[]),
     "char_cnn-vectors": char_cnn_case(include_static_vectors=True),
     "char_cnn-table": char_cnn_case(table=SampleTable(), vectors_dropout=0.0),
+    "char_cnn-lexicons": char_cnn_case(lexicons=SampleLexicons()),
+    "char_cnn-table-lexicons": char_cnn_case(table=SampleTable(), lexicons=SampleLexicons()),
+    "char_cnn-vectors-lexicons": char_cnn_case(
+        include_static_vectors=True, lexicons=SampleLexicons()
+    ),
     "char_cnn-no-ngrams": char_cnn_case(ngrams=[]),
     "char_cnn-nfkc": char_cnn_case(normalise="NFKC", max_chars=5),
     "identity_encoder": Case(

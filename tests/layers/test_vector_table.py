@@ -20,7 +20,7 @@ def make_layer(ops, read=TABLE):
 
 def make_reader(lower=False):
     rows = ROWS._replace(lower=lower)
-    return read_words(table=vector_table(3, lambda: rows)).initialize()
+    return read_words(tables=[vector_table(3, lambda: rows)]).initialize()
 
 
 def vector_of(word):

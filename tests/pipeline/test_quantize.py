@@ -186,14 +186,17 @@ def test_quantize_pipeline_loads_like_any_other(made, tmp_path, name, dtype, tol
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float16"])
-def test_quantize_pipeline_keeps_a_table_of_vectors(tmp_path, dtype):
+def test_quantize_pipeline_keeps_a_table_of_vectors_and_lists(tmp_path, dtype):
     """Its numbers are whole already; the factors of its rows are an array with one axis."""
     rows = "\n".join(f"film{i} {i % 7 - 3} {i % 5 - 2} 1" for i in range(1500))
     (tmp_path / "vectors.txt").write_text(rows, encoding="utf8")
     block = {"@misc": "spacy-charlm.VectorTable.v1", "path": str(tmp_path / "vectors.txt")}
-    embed = {**EMBED, "table": {**block, "width": 3}}
+    (tmp_path / "films.txt").write_text("\n".join(f"film{i}" for i in range(0, 3000, 2)), "utf8")
+    lists = {"@misc": "spacy-charlm.Lexicons.v1", "names": ["films"], "path": str(tmp_path)}
+    embed = {**EMBED, "table": {**block, "width": 3}, "lexicons": lists}
     nlp = make_nlp({"tok2vec": {"model": {**TOK2VEC, "embed": embed}}, "textcat": OURS["textcat"]})
     (tmp_path / "vectors.txt").unlink()
+    (tmp_path / "films.txt").unlink()
     quantize_pipeline(nlp, tmp_path / "small", dtype)
     loaded = spacy.load(tmp_path / "small")
     check_same(nlp, loaded, 0.004)
@@ -205,9 +208,12 @@ def test_quantize_pipeline_keeps_a_table_of_vectors(tmp_path, dtype):
         )
         if node.name == "vector_table"
     ]
-    assert_array_equal(tables[0]["E"], tables[1]["E"])
-    assert_array_equal(tables[0]["keys"], tables[1]["keys"])
-    assert_allclose(tables[0]["scale"], tables[1]["scale"], rtol=1e-3)
+    assert len(tables) == 4
+    for ours, theirs in zip(tables[:2], tables[2:]):
+        assert_array_equal(ours["E"], theirs["E"])
+        assert_array_equal(ours["keys"], theirs["keys"])
+        assert_allclose(ours["scale"], theirs["scale"], rtol=1e-3)
+    assert_array_equal(tables[1]["scale"], tables[3]["scale"])
 
 
 def measure(folder):

@@ -1,5 +1,6 @@
 import random
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -209,7 +210,7 @@ def test_load_weights_names_a_damaged_file(path):
         else:
             assert i % 2 == 0  # a changed digit of a number cannot be detected
             nlp.get_pipe("tok2vec").model.from_bytes(data)
-    assert n_named > 40
+    assert n_named > 35
 
 
 def test_load_weights_scales_the_learning_rate(path):
@@ -266,11 +267,15 @@ def table(tmp_path):
 def weights(table, tmp_path):
     """Weights with a table, of which the file has been removed, and their pipeline."""
     nlp = make_nlp(**make_table(table))
+    path = tmp_path / "table.bin"
+    save_with_card(nlp, path)
+    return path, nlp
+
+
+def save_with_card(nlp, path):
     model = nlp.get_pipe("tok2vec").model
     model.attrs[CARD_ATTR] = write_card(model, words=7)
-    path = tmp_path / "table.bin"
     path.write_bytes(model.to_bytes())
-    return path, nlp
 
 
 def test_load_weights_brings_the_table(weights, table, tmp_path):
@@ -300,6 +305,67 @@ def test_load_weights_table_is_not_trained(weights):
         model.finish_update(optimizer)
     for name, values in zip(node.param_names, before):
         assert_array_equal(node.get_param(name), values)
+
+
+def make_lexicons(path=None, names=("cities", "names")):
+    block = {"@misc": "spacy-charlm.Lexicons.v1", "names": list(names), "path": path}
+    return {"lexicons": block}
+
+
+@pytest.fixture
+def lists(tmp_path):
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    for name, text in (("cities", "New Cat\ndog"), ("names", "Cat"), ("products", "sat")):
+        (folder / f"{name}.txt").write_text(text, encoding="utf8")
+    return folder
+
+
+@pytest.mark.parametrize("has_table", [False, True])
+def test_load_weights_brings_the_lexicons(table, lists, tmp_path, has_table):
+    more = make_table(table) if has_table else {}
+    source = make_nlp(**make_lexicons(str(lists)), **more)
+    path = tmp_path / "lexicons.bin"
+    save_with_card(source, path)
+    same = make_nlp(**make_lexicons(str(lists)), **more)
+    other = make_nlp(**make_lexicons(), **make_table() if has_table else {})
+    shutil.rmtree(lists)
+    Path(table).unlink()
+    for nlp in (same, other):
+        create_load_weights_v1(path)(nlp)
+        assert_array_equal(vectors(nlp), vectors(source))
+        nlp.to_disk(tmp_path / "saved")
+        assert_array_equal(vectors(spacy.load(tmp_path / "saved")), vectors(source))
+    assert_array_equal(vectors(load_pretrained(path)), vectors(source))
+    with pytest.raises(ValueError, match="E341.*'cities'.*lists"):
+        make_nlp(**make_lexicons(str(lists)))
+
+
+DIFFERENT_LEXICONS = [
+    ({}, r"embed\.lexicons: weights \{.*'cities', 'names'.*\}, config None"),
+    (make_lexicons(names=["cities", "products"]), r"names: weights .*'names'\], config .*products"),
+    (make_lexicons(names=["names", "cities"]), r"names: weights .*'names'\], config .*'cities'\]"),
+    (make_lexicons(names=["cities"]), r"names: weights .*'names'\], config \['cities'\]"),
+    (make_lexicons("lists"), r"vector_table\), parameter E.*\(3, 6\).*\(4, 6\)"),
+]
+
+
+@pytest.mark.parametrize("settings, line", DIFFERENT_LEXICONS)
+def test_load_weights_names_lexicons_that_do_not_fit(lists, tmp_path, monkeypatch, settings, line):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "lexicons.bin"
+    save_with_card(make_nlp(**make_lexicons("lists")), path)
+    (lists / "names.txt").write_text("Anna", encoding="utf8")
+    nlp = make_nlp(**settings)
+    with pytest.raises(ValueError, match=f"E503(.|\n)*{line}"):
+        create_load_weights_v1(path)(nlp)
+    differences = inspect_weights(path, nlp.config, "tok2vec").differences
+    assert any(re.search(line, found) for found in differences)
+
+
+def test_load_weights_without_the_lexicons_of_the_config(path):
+    with pytest.raises(ValueError, match=r"E503(.|\n)*embed\.lexicons: weights None, config \{"):
+        create_load_weights_v1(path)(make_nlp(**make_lexicons()))
 
 
 DIFFERENT_TABLES = [

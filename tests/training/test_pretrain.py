@@ -31,7 +31,9 @@ TRAIN = Path(__file__).parents[2] / "configs" / "train" / "textcat.cfg"
 
 
 def write_corpora(tiny):
-    """Write the texts for other readers, and static vectors for spaCy's objective."""
+    """Write the texts for other readers, lists, and static vectors for spaCy's objective."""
+    (tiny.folder / "lists").mkdir()
+    (tiny.folder / "lists" / "cities.txt").write_text("Leeds\nOld Leeds", encoding="utf8")
     texts = (tiny.folder / "raw.txt").read_text(encoding="utf8").splitlines()
     srsly.write_jsonl(tiny.folder / "raw.jsonl", [{"text": text} for text in texts])
     nlp = spacy.blank("en")
@@ -116,6 +118,16 @@ RUNS = {
                 "@misc": "spacy-charlm.VectorTable.v1",
                 "path": str(tiny.folder / "vectors.txt"),
                 "width": 3,
+            }
+        },
+    ),
+    "lexicons": lambda tiny: (
+        {},
+        {
+            "components.tok2vec.model.embed.lexicons": {
+                "@misc": "spacy-charlm.Lexicons.v1",
+                "names": ["cities"],
+                "path": str(tiny.folder / "lists"),
             }
         },
     ),
