@@ -1,5 +1,6 @@
 """A small table of word vectors for the embed layer, made of a large one."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,16 @@ class VectorTable:
     pipeline, or pretrained weights, bring the table along.
 
     White space, keys of several words, rows such as "<unk>" and vectors that are all zeros are left
-    out. If no word of the table has an upper-case letter, words are looked up in lower case.
+    out. If all spellings of each word, such as "the", "The" and "THE", have the same vector, it is
+    stored once, and words are looked up in lower case.
 
     path (Optional[Path]): A folder of spaCy vectors with one row per word (a pipeline, its `vocab`,
         or the output of `spacy init vectors`), or a file in GloVe or word2vec text format, plain or
         gzipped. None if pretrained weights bring the table.
     width (int): Width of the table. Narrower vectors are filled up with zeros.
         Recommended values: 32 to 128.
-    max_words (int): Words kept, the first ones of the file; 0 keeps all.
+    max_words (int): Words kept, the first ones of the file; 0 keeps all. Spellings that share a
+        vector count once.
     """
 
     @checked("spacy-charlm.VectorTable.v1")
@@ -52,11 +55,11 @@ class VectorTable:
         if not path.exists():
             raise ValueError(Errors.E290.format(path=path))
         words, vectors = read_table(path)
-        kept = [row for row, word in enumerate(words) if word.split() == [word]]
-        kept = kept[: self.max_words or None]
-        words, vectors = [words[row] for row in kept], vectors[kept]
-        if not words:
+        places, lower = find_places(words, vectors)
+        if not places:
             raise ValueError(Errors.E293.format(path=path))
+        words = list(places)[: self.max_words or None]
+        vectors = vectors[[places[word] for word in words]]
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
             row = int(np.argmin(finite))
@@ -65,8 +68,27 @@ class VectorTable:
         keys, rows = np.unique(hash_words(hashes), return_index=True)
         keys, rows = keys[keys > 0], rows[keys > 0]
         packed = pack_array(reduce_vectors(vectors, self.width)[rows], "int8")
-        lower = all(word == word.lower() for word in words)
         return TableRows(keys, packed["values"], packed["scale"].ravel(), lower)
+
+
+def find_places(words: Sequence[str], vectors: np.ndarray) -> tuple[dict[str, int], bool]:
+    """Find the row of each single word, and of its lower case if spellings make no difference.
+
+    words (Sequence[str]): Distinct words.
+    vectors (ndarray): Their vectors (n, nI).
+    RETURNS (Tuple[Dict[str, int], bool]): Rows by word, in the order of the table, and whether the
+        words are in lower case.
+    """
+    exact = {word: row for row, word in enumerate(words) if word.split() == [word]}
+    lower: dict[str, int] = {}
+    for word, row in exact.items():
+        lower.setdefault(word.lower(), row)
+    pairs = [(row, lower[word.lower()]) for word, row in exact.items()]
+    rows, first = np.array([pair for pair in pairs if pair[0] != pair[1]], "int64").reshape(-1, 2).T
+    # By column: no copy is large, and a table whose spellings differ shows it in the first one.
+    if all((column[rows] == column[first]).all() for column in vectors.T):
+        return lower, True
+    return exact, False
 
 
 def reduce_vectors(vectors: np.ndarray, width: int) -> np.ndarray:

@@ -72,13 +72,48 @@ def test_vector_table_fills_narrow_vectors_up():
 
 
 def test_vector_table_leaves_out_rows_that_are_not_words(tmp_path):
-    words = ["<unk>", "zero", "not good", "Cat", "dog"]
-    vectors = RNG.normal(size=(5, 4))
+    words = ["<unk>", "zero", "not good", "Cat", "cat", "dog"]
+    vectors = RNG.normal(size=(6, 4))
     vectors[1] = 0
     rows = VectorTable(write_text(tmp_path / "v.txt", words, vectors), width=2)()
-    assert rows.keys.tolist() == sorted(hash_texts(["Cat", "dog"]).tolist()) and not rows.lower
+    assert rows.keys.tolist() == sorted(hash_texts(words[3:]).tolist()) and not rows.lower
     few = VectorTable(tmp_path / "v.txt", width=2, max_words=1)()
     assert few.keys.tolist() == hash_texts(["Cat"]).tolist()
+
+
+SPELLINGS = ["The", "the", "THE", "of", "Of", "Rome", "ROME"]
+ROWS = [0, 0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("kind", ["text", "folder"])
+def test_vector_table_stores_spellings_with_one_vector_once(tmp_path, kind):
+    path = write_text(tmp_path / "v.txt", SPELLINGS, VECTORS[ROWS])
+    if kind == "folder":
+        vocab = Vocab(strings=SPELLINGS)
+        keys = [vocab.strings[word] for word in SPELLINGS]
+        vocab.vectors = Vectors(strings=vocab.strings, data=VECTORS[:3])
+        for key, row in zip(keys, ROWS):
+            vocab.vectors.add(key, row=row)
+        path = tmp_path / "vocab"
+        vocab.to_disk(path)
+    rows, words = VectorTable(path, width=3)(), ["the", "of", "rome"]
+    assert rows.lower and rows.keys.tolist() == sorted(hash_texts(words).tolist())
+    # The components are those of the distinct rows.
+    expected = reduce_vectors(VECTORS[:3], 3)
+    assert_allclose(look_up(rows, words), expected, atol=rows.scale.max() * 0.51)
+    two = VectorTable(path, width=3, max_words=2)()
+    assert two.lower and two.keys.tolist() == sorted(hash_texts(words[:2]).tolist())
+
+
+@pytest.mark.parametrize("different", [2, 6])
+def test_vector_table_stores_each_spelling_if_two_differ(tmp_path, different):
+    """Also where the table has no word in lower case."""
+    vectors = VECTORS[ROWS]
+    vectors[different, -1] += 0.1
+    rows = VectorTable(write_text(tmp_path / "v.txt", SPELLINGS, vectors), width=3)()
+    assert not rows.lower and rows.keys.tolist() == sorted(hash_texts(SPELLINGS).tolist())
+    expected = reduce_vectors(vectors, 3)
+    assert_allclose(look_up(rows, SPELLINGS), expected, atol=rows.scale.max() * 0.51)
 
 
 def test_vector_table_names_what_is_wrong(tmp_path):
