@@ -52,6 +52,7 @@ class TagGroups:
         self.unit = slice(nL + 1, 2 * nL + 1)
         self.begin = slice(2 * nL + 1, 3 * nL + 1)
         self.inside = slice(3 * nL + 1, 4 * nL + 1)
+        self.kinds = np.repeat(np.arange(5), [nL, 1, nL, nL, nL])  # L, O, U, B, I: without labels
 
 
 def list_tags(labels: Sequence[str]) -> list[str]:
@@ -120,15 +121,20 @@ def init(model: CRFModel, X: Ragged | None = None, Y: TagScores | None = None) -
     model.set_param("bias", ops.alloc1f(1))
 
 
-def compute_loss(ops: Any, scores: TagScores, tags: np.ndarray) -> tuple[float, TagScores]:
+def compute_loss(
+    ops: Any, scores: TagScores, tags: np.ndarray, segmentation_weight: float = 0.0
+) -> tuple[float, TagScores]:
     """Compute the negative log-likelihood of the known tags, summed over the batch.
 
     Tags that are not known are marginalised: the likelihood is that of all sequences that agree
-    with the known ones. Sequences without a known tag do not count.
+    with the known ones. Sequences without a known tag do not count. The segmentation is the
+    likelihood of all sequences that agree if labels are ignored, so that B-PER is any B.
 
     ops (Ops): The backend.
     scores (TagScores): The scores of nD sequences.
     tags (ndarray): The column of the tag of each token, -1 where it is not known, int (nT,).
+    segmentation_weight (float): Factor on the negative log-likelihood of the segmentation, which is
+        added. With 0 it is not computed.
     RETURNS (Tuple[float, TagScores]): The loss and its derivative.
     """
     X: Any = scores.emissions.dataXd
@@ -137,23 +143,36 @@ def compute_loss(ops: Any, scores: TagScores, tags: np.ndarray) -> tuple[float, 
     owners = np.repeat(np.arange(len(lengths)), lengths)
     used = np.bincount(owners[tags >= 0], minlength=len(lengths)) > 0
     rows = np.flatnonzero(used[owners])
-    known = tags[rows]
-    penalties = np.zeros((len(rows), X.shape[1]), dtype="float32")
-    penalties[known >= 0] = IMPOSSIBLE
-    penalties[known >= 0, known[known >= 0]] = 0
-    # The sequences twice: with all tags, and with those that agree with the known ones.
+    # For each likelihood its weight, and the group of each column: a known tag allows its group.
+    wanted = [(1.0, np.arange(X.shape[1]))]
+    if segmentation_weight:
+        wanted.append((segmentation_weight, TagGroups(X.shape[1]).kinds))
+    # The sequences with all tags, and again with those that agree, once for each likelihood.
     index = ops.asarray1i(rows)
     Xk = X[index]
-    both = ops.xp.concatenate([Xk, Xk + ops.asarray2f(penalties)])
+    copies = [Xk, *(Xk + ops.asarray2f(_forbid(tags[rows], kinds)) for _, kinds in wanted)]
     n = int(used.sum())
-    both_lengths: Any = np.tile(lengths[used], 2)
-    logZ, backprop = log_partition(ops, scores._replace(emissions=Ragged(both, both_lengths)))
-    signs = ops.asarray1f(np.repeat([1.0, -1.0], n))
+    weights = [weight for weight, _ in wanted]
+    signs = np.repeat([sum(weights), *(-weight for weight in weights)], n)
+    signs = ops.asarray1f(signs, dtype=X.dtype)
+    all_lengths: Any = np.tile(lengths[used], len(copies))
+    emissions = Ragged(ops.xp.concatenate(copies), all_lengths)
+    logZ, backprop = log_partition(ops, scores._replace(emissions=emissions))
     gradient = backprop(signs)
-    dboth: Any = gradient.emissions.dataXd
-    dX[index] = dboth[: len(rows)] + dboth[len(rows) :]
+    dX[index] = sum(ops.xp.split(gradient.emissions.dataXd, len(copies)))
     loss = float((logZ * signs).sum())
     return loss, gradient._replace(emissions=Ragged(dX, scores.emissions.lengths))
+
+
+def _forbid(tags: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Make the tags outside the group of the known tag impossible.
+
+    tags (ndarray): The known tags, or -1, int (nT,).
+    groups (ndarray): The group of each tag, int (nO,).
+    RETURNS (ndarray): What to add to the emissions, float32 (nT, nO).
+    """
+    forbidden = (groups[tags][:, None] != groups) & (tags >= 0)[:, None]
+    return np.where(forbidden, np.float32(IMPOSSIBLE), np.float32(0))
 
 
 def log_partition(ops: Any, scores: TagScores) -> tuple[Floats1d, Callable[[Floats1d], TagScores]]:

@@ -26,11 +26,11 @@ LENGTHS = [3, 0, 1, 4, 1, 0]
 FILLED = [length for length in LENGTHS if length]
 
 
-def draw(lengths, seed=0, scale=2.0, dtype="float64"):
+def draw(lengths, seed=0, scale=2.0, dtype="float64", nL=2):
     rng = np.random.default_rng(seed)
-    n = 2 * len(LABELS) + 1
-    shapes = [(n,), (n,), (n, n), (2, 2, len(LABELS))]
-    X = rng.normal(size=(sum(lengths), nO), scale=scale).astype(dtype)
+    n = 2 * nL + 1
+    shapes = [(n,), (n,), (n, n), (2, 2, nL)]
+    X = rng.normal(size=(sum(lengths), 4 * nL + 1), scale=scale).astype(dtype)
     weights = [rng.normal(size=shape).astype(dtype) for shape in shapes]
     return TagScores(Ragged(X, np.array(lengths, dtype="int32")), *weights)
 
@@ -131,22 +131,27 @@ def draw_known(share, seed=0):
     return np.where(rng.random(len(tags)) < share, np.array(tags, dtype="int64"), -1)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.7])
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
-def test_crf_loss_of_all_sequences_that_agree(ops64, share):
+def test_crf_loss_of_all_sequences_that_agree(ops64, share, weight):
     scores, tags = draw(LENGTHS), draw_known(share)
     before = [np.copy(part) for part in (scores.emissions.dataXd, *scores[1:], tags)]
-    loss, gradient = compute_loss(ops64, scores, tags)
+    loss, gradient = compute_loss(ops64, scores, tags, weight)
     expected = 0.0
     for X, known in zip(split(scores), np.split(tags, np.cumsum(LENGTHS)[:-1])):
         if not len(X) or (known < 0).all():
             continue
-        all_scores, right = [], []
+        all_scores, right, right_kinds = [], [], []
         for columns in list_sequences(len(X)):
             score = score_sequence(scores, X, columns)
             all_scores.append(score)
             if all(tag in (-1, column) for tag, column in zip(known, columns)):
                 right.append(score)
-        expected += np.logaddexp.reduce(all_scores) - np.logaddexp.reduce(right)
+            if all(tag == -1 or TAGS[tag][0] == TAGS[i][0] for tag, i in zip(known, columns)):
+                right_kinds.append(score)
+        log_sum = np.logaddexp.reduce
+        expected += log_sum(all_scores) - log_sum(right)
+        expected += weight * (log_sum(all_scores) - log_sum(right_kinds))
     assert loss == pytest.approx(expected, abs=1e-9) and loss >= 0
     after = (scores.emissions.dataXd, *scores[1:], tags)
     for old, new in zip(before, after):
@@ -155,10 +160,11 @@ def test_crf_loss_of_all_sequences_that_agree(ops64, share):
         assert not any(part.any() for part in (gradient.emissions.dataXd, *gradient[1:]))
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.7])
 @pytest.mark.parametrize("share", [0.4, 1.0])
-def test_crf_gradient_of_the_loss(ops64, share):
+def test_crf_gradient_of_the_loss(ops64, share, weight):
     scores, tags = draw(LENGTHS), draw_known(share)
-    _, gradient = compute_loss(ops64, scores, tags)
+    _, gradient = compute_loss(ops64, scores, tags, weight)
     pairs = zip((scores.emissions.dataXd, *scores[1:]), (gradient.emissions.dataXd, *gradient[1:]))
     for values, derivative in pairs:
         assert values.shape == derivative.shape and derivative.dtype == np.float64
@@ -167,19 +173,45 @@ def test_crf_gradient_of_the_loss(ops64, share):
             losses = []
             for step in (1e-6, -2e-6):
                 values[place] += step
-                losses.append(compute_loss(ops64, scores, tags)[0])
+                losses.append(compute_loss(ops64, scores, tags, weight)[0])
             values[place] += 1e-6
             assert_allclose(derivative[place], (losses[0] - losses[1]) / 2e-6, atol=1e-7)
 
 
+def test_crf_segmentation_is_all_that_one_label_has(ops64):
+    scores = draw(LENGTHS, nL=1)
+    tags = decode(ops64, draw(LENGTHS, seed=1, nL=1))
+    tags[::3] = -1
+    loss, gradient = compute_loss(ops64, scores, tags)
+    both, gradient_of_both = compute_loss(ops64, scores, tags, 0.7)
+    assert loss > 0 and both == pytest.approx(1.7 * loss)
+    gradients = gradient, gradient_of_both
+    for one, other in zip(*((each.emissions.dataXd, *each[1:]) for each in gradients)):
+        assert_allclose(other, 1.7 * one, atol=1e-12)
+
+
+def test_crf_segmentation_costs_nothing_without_weight(ops64, monkeypatch):
+    sizes = []
+
+    def count(ops, scores):
+        sizes.append(len(scores.emissions.dataXd))
+        return log_partition(ops, scores)
+
+    monkeypatch.setattr("spacy_charlm.layers.crf.log_partition", count)
+    for weight in (0.0, 0.5):
+        compute_loss(ops64, draw(LENGTHS), draw_known(1.0), weight)
+    assert sizes == [2 * sum(LENGTHS), 3 * sum(LENGTHS)]
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7])
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
-def test_crf_of_nothing(ops, lengths):
+def test_crf_of_nothing(ops, lengths, weight):
     scores = draw(lengths, dtype="float32")
     scores = TagScores(
         Ragged(ops.asarray(scores.emissions.dataXd), ops.asarray1i(lengths)),
         *(ops.asarray(part) for part in scores[1:]),
     )
-    loss, gradient = compute_loss(ops, scores, np.zeros(0, dtype="int64"))
+    loss, gradient = compute_loss(ops, scores, np.zeros(0, dtype="int64"), weight)
     assert loss == 0 and gradient.emissions.dataXd.shape == (0, nO)
     assert not any(part.any() for part in gradient[1:])
     assert decode(ops, scores).shape == (0,)
@@ -192,14 +224,15 @@ def to_device(ops, scores):
     return TagScores(Ragged(X, lengths), *(ops.asarray(part, "float32") for part in scores[1:]))
 
 
-def test_crf_in_float32_on_long_texts(ops, ops64):
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_crf_in_float32_on_long_texts(ops, ops64, weight):
     """Sums of thousands of scores lose no precision, and different lengths do not mix."""
     lengths = [3000, 1, 0, 2999, 40]
     scores = draw(lengths, scale=5.0)
     tags = decode(ops64, scores)
     tags[::3] = -1
-    exact_loss, exact = compute_loss(ops64, scores, tags)
-    loss, gradient = compute_loss(ops, to_device(ops, scores), tags)
+    exact_loss, exact = compute_loss(ops64, scores, tags, weight)
+    loss, gradient = compute_loss(ops, to_device(ops, scores), tags, weight)
     assert loss == pytest.approx(exact_loss, rel=1e-3)
     found = [gradient.emissions.dataXd, *gradient[1:]]
     for part, expected in zip(found, [exact.emissions.dataXd, *exact[1:]]):

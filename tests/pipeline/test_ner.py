@@ -1,13 +1,18 @@
+import io
 import pickle
 
 import pytest
 import spacy
 from numpy.testing import assert_array_equal
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
 from thinc.api import Config
 
 from spacy_charlm.layers.crf import list_tags
+from spacy_charlm.pipeline.ner import CharlmNER
+from spacy_charlm.training.init_config import ConfigOptions, init_config
 
 EMBED = {
     "@architectures": "spacy-charlm.CharCNN.v1",
@@ -196,6 +201,56 @@ def test_ner_learns_from_partial_annotation():
     for _ in range(60):
         nlp.update(known + partial, sgd=optimizer)
     assert find_ents(annotate(nlp, words)) == [(0, 2, "PER"), (3, 4, "PER")]
+
+
+def test_ner_learns_the_segmentation_of_all_labels():
+    """A second task on the same parameters: where entities are, whatever their labels."""
+    nlp = make_nlp(0)
+    pipe, examples = nlp.get_pipe("charlm_ner"), make_examples(nlp)
+    config = {"model": CRF, "segmentation_weight": 0.5}
+    both = spacy.blank("xx").add_pipe("charlm_ner", config=config)
+    assert pipe.segmentation_weight == 0 and both.segmentation_weight == 0.5
+    scores, _ = pipe.model.begin_update([eg.predicted for eg in examples])
+    loss, _ = pipe.get_loss(examples, scores)
+    swapped = []
+    for words, ents in SENTENCES:
+        ents = [(*place, LABELS[label == "LOC"]) for *place, label in ents]
+        swapped.append(make_example(nlp, words, ents))
+    other, _ = pipe.get_loss(swapped, scores)
+    assert other != pytest.approx(loss, rel=1e-3)
+    # With the other labels, the loss of the segmentation stays.
+    pipe.segmentation_weight = 0.5
+    added = [pipe.get_loss(some, scores)[0] for some in (examples, swapped)]
+    assert added[0] - loss == pytest.approx(added[1] - other, rel=1e-3)
+    assert 0 < added[0] - loss < 0.5 * loss
+
+
+@pytest.mark.parametrize("weight", [-1, "0.5", True, None, float("nan")])
+def test_ner_segmentation_weight_is_a_number(weight):
+    model = spacy.blank("xx").add_pipe("charlm_ner", config={"model": CRF}).model
+    with pytest.raises(ValueError, match="E560.*`segmentation_weight`.*charlm_ner"):
+        CharlmNER(spacy.blank("xx"), model=model, scorer=None, segmentation_weight=weight)
+
+
+def test_ner_segmentation_weight_is_trained_from_a_config(tmp_path, keep_ops):
+    nlp = spacy.blank("xx")
+    docs = [eg.reference for eg in make_examples(nlp)]
+    DocBin(docs=docs).to_disk(tmp_path / "docs.spacy")
+    config = init_config(ConfigOptions(task="ner", objective="none", lang="xx"))
+    config["components"]["tok2vec"]["model"] = TOK2VEC
+    ner = {"factory": "charlm_ner", "model": {**CRF, "tok2vec": LISTENER}}
+    config["components"]["ner"] = {**ner, "segmentation_weight": 0.5}
+    settings = {"max_steps": 60, "eval_frequency": 60, "dropout": 0.0}
+    settings |= {"optimizer.learn_rate": 0.01}
+    paths = dict.fromkeys(("paths.train", "paths.dev"), str(tmp_path / "docs.spacy"))
+    overrides = {**paths, **{f"training.{name}": value for name, value in settings.items()}}
+    text = config.to_str(interpolate=False)
+    nlp = init_nlp(Config().from_str(text, interpolate=False, overrides=overrides))
+    assert nlp.get_pipe("ner").segmentation_weight == 0.5
+    train(nlp, tmp_path, stdout=io.StringIO(), stderr=io.StringIO())
+    copy = spacy.load(tmp_path / "model-last")
+    assert copy.get_pipe("ner").segmentation_weight == 0.5
+    assert copy.evaluate(make_examples(copy))["ents_f"] == 1
 
 
 def test_ner_entities_that_do_not_match_the_tokens_do_not_count():
