@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
 from spacy_charlm.cli.init import PREFIX
+from spacy_charlm.quantized import VECTOR_TABLE
 from spacy_charlm.targets.transformer_vectors import make_key
 from spacy_charlm.targets.vector_cache import VectorCache
 from spacy_charlm.vectors.train_vectors import VectorSettings, train_vectors
@@ -341,6 +342,27 @@ def test_configs_trained_pipeline_needs_no_lists(data, tmp_path, keeps_path):
     (table,) = (node for node in model.walk() if node.name == "vector_table")
     rows = sorted(table.get_param("E").tolist())
     assert rows == [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
+
+
+def test_configs_table_is_read_or_brought_by_the_weights(data, tmp_path):
+    vectors, paths = data / "glove.txt", {}
+    for task, flags in (("pretrain", []), ("ner", ["--objective", "none"])):
+        paths[task] = tmp_path / f"{task}.cfg"
+        arguments = ["init", str(paths[task]), "--task", task, "--table", str(vectors), *flags]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+    weights = _pretrain(paths["pretrain"], data, tmp_path)
+    plain = _train(paths["ner"], data, tmp_path / "plain")
+    ours = _train(paths["ner"], data, tmp_path / "ours", weights, **{"paths.table": None})
+    tables = []
+    for nlp in (plain, ours):
+        assert not nlp.vocab.vectors.size
+        (table,) = (
+            node for node in nlp.get_pipe("tok2vec").model.walk() if node.name == VECTOR_TABLE
+        )
+        tables.append([table.get_param(name) for name in ("keys", "E", "scale")])
+    assert _same_params(*tables)
+    assert len(tables[0][0]) == len(vectors.read_text("utf8").splitlines())
 
 
 def test_configs_classifiers_are_calibrated_when_saved(all_trained):

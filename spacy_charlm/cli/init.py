@@ -50,6 +50,9 @@ def init_cli(
         typer.Option("--lang", "-l", help="Language code  [default: en]", show_default=False),
     ] = None,
     vectors: Annotated[str | None, typer.Option(help="Path of the vectors to predict")] = None,
+    table: Annotated[
+        str | None, typer.Option(help="Path of word vectors for a table in the embed layer")
+    ] = None,
     gpu: Annotated[bool, typer.Option("--gpu", "-G", help="Train and predict on a GPU")] = False,
     optimize: Annotated[
         str,

@@ -31,7 +31,7 @@ WEIGHTS = ("model-best.bin", "model-last.bin")
 PIPELINES = ("model-best", "model-last")
 # The values of [paths] that have to exist before a run begins: files, folders, installed packages.
 INPUTS = ("train", "dev", "raw_text", "dev_text", "vectors", "target_vectors", "parser")
-INPUTS += ("init_tok2vec", "init_weights", "misspellings")
+INPUTS += ("table", "init_tok2vec", "init_weights", "misspellings")
 N_LINES = 25  # of the log of a run that failed
 PERCENT = re.compile(r"(?<!\d)(\d+(?:\.\d+)?)%")
 # Runs a command line, with its output in a file; returns the exit code.

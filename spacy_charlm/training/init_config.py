@@ -42,6 +42,7 @@ PATHS: dict[str, tuple[str, str]] = {
         "vectors of words and bigrams, for weights of their own; null for none.",
     ),
     "init_tok2vec": ("WEIGHTS", ""),
+    "table": ("", "word vectors for the table of the embed layer; null if the weights bring it."),
     "vectors": ("VECTORS", "static vectors that the embed layer reads as well; null for none."),
 }
 PATH_DEFAULTS = {"transformer": "distilbert-base-uncased"}
@@ -98,6 +99,15 @@ EMBEDS: dict[str, Block] = {
         "feature": "LOWER",
     },
 }
+# Word vectors that the character CNN reads as well. Pretraining may predict the same vectors, so it
+# hides them from more tokens.
+TABLE: Block = {
+    "@misc": "spacy-charlm.VectorTable.v1",
+    "path": "${paths.table}",
+    "width": 64,
+    "max_words": 0,
+}
+PRETRAINING_DROPOUT, TRAINING_DROPOUT = 0.5, 0.2
 EMBED_TEXTS = {
     "CharCNN": "the character CNN",
     "MultiHashEmbed": "spaCy's MultiHashEmbed",
@@ -324,15 +334,8 @@ TASKS: dict[str, Task] = {
         "Trains a named entity recognizer on {embed}.",
         {
             "ner": {
-                "factory": "ner",
-                "model": _listen(
-                    "spacy.TransitionBasedParser.v2",
-                    state_type="ner",
-                    extra_state_tokens=False,
-                    hidden_width=64,
-                    maxout_pieces=2,
-                    use_upper=True,
-                ),
+                "factory": "charlm_ner",
+                "model": _listen("spacy-charlm.CRF.v1", hidden_width=0),
             }
         },
     ),
@@ -390,6 +393,8 @@ class ConfigOptions:
         "maxout" for tokens.
     lang (str): Code of the language.
     vectors (Optional[str]): Path of the vectors to predict.
+    table (Optional[str]): Path of word vectors that the character CNN reads from a table of its
+        own; None for no table.
     gpu (bool): Whether the config is for a GPU.
     optimize (str): A key of `SIZES`.
     embed (str): A key of `EMBEDS`; those of spaCy are for comparisons.
@@ -404,6 +409,7 @@ class ConfigOptions:
     head: str = "maxout"
     lang: str = "en"
     vectors: str | None = None
+    table: str | None = None
     gpu: bool = False
     optimize: str = "efficiency"
     embed: str = "CharCNN"
@@ -424,6 +430,8 @@ class ConfigOptions:
             if found not in known:
                 expected = ", ".join(filter(None, known))
                 raise ValueError(Errors.E540.format(name=name, expected=expected, found=found))
+        if self.table and self.embed != "CharCNN":
+            _refuse(f"--embed {self.embed}", "--embed CharCNN for --table")
         where = f"--objective {self.objective}"
         objective = OBJECTIVES.get(self.objective)
         if objective is None:
@@ -465,11 +473,14 @@ def init_config(options: ConfigOptions) -> Config:
     task = TASKS[options.task]
     size = SIZES[options.optimize]
     defaults = get_lang_class(options.lang).default_config
-    tok2vec = {
+    tok2vec: Block = {
         "@architectures": "spacy.Tok2Vec.v2",
         "embed": _make_embed(options, size["width"]),
         "encode": _make_encoder("components.tok2vec.model", {**HASH_EMBED_CNN, **size}),
     }
+    if options.table:
+        dropout = PRETRAINING_DROPOUT if options.task == PRETRAIN else TRAINING_DROPOUT
+        _add_table(tok2vec["embed"], dropout)
     components = {"tok2vec": {"factory": "tok2vec", "model": tok2vec}, **task.components}
     nlp: Block = {
         "lang": options.lang,
@@ -487,7 +498,7 @@ def init_config(options: ConfigOptions) -> Config:
             "charlm_lmfao": {"head": "${paths.head}", "vectors": "${paths.target_vectors}"}
         }
         blocks["initialize"]["after_init"] = _load_weights()
-        return _finish(blocks, options.vectors)
+        return _finish(blocks, options)
     nlp["batch_size"] = 1000 if options.gpu else 256 if options.task == PRETRAIN else 64
     allocator = "pytorch" if options.gpu and options.objective == "transformer" else None
     blocks["system"] = {"gpu_allocator": allocator, "seed": 0}
@@ -527,7 +538,7 @@ def init_config(options: ConfigOptions) -> Config:
         )
     elif options.objective != NO_OBJECTIVE:
         _add_pretraining(blocks, options, "tok2vec", "")
-    config = _finish(blocks, options.vectors)
+    config = _finish(blocks, options)
     return config if options.task == PRETRAIN else _fill(config)
 
 
@@ -537,6 +548,13 @@ def _make_embed(options: ConfigOptions, width: Any) -> Block:
         size = SIZES[options.optimize]
         block.update({name: size[name] for name in ("filters", "cache_size") if name in size})
     return _complete(block)
+
+
+def _add_table(embed: Block, vectors_dropout: float) -> None:
+    """Let an embed layer read word vectors from a table of its own, and none of the vocab."""
+    embed["include_static_vectors"] = False
+    embed["vectors_dropout"] = vectors_dropout
+    embed["table"] = TABLE
 
 
 def _make_encoder(where: str, settings: Block) -> Block:
@@ -658,13 +676,15 @@ def _add_lmao(blocks: Block, options: ConfigOptions, component: str, layer: str)
     blocks["components"]["charlm_lmao"] = _complete(lmao)
 
 
-def _finish(blocks: Block, vectors: str | None = None) -> Config:
+def _finish(blocks: Block, options: ConfigOptions | None = None) -> Config:
     """Make a config of blocks, with an entry of [paths] for each path that they name."""
     paths = blocks.setdefault("paths", {})
     for name in find_paths(blocks):
         paths.setdefault(name, PATH_DEFAULTS.get(name))
-    if vectors is not None:
-        paths["target_vectors" if "target_vectors" in paths else "vectors"] = vectors
+    if options and options.vectors is not None:
+        paths["target_vectors" if "target_vectors" in paths else "vectors"] = options.vectors
+    if options and options.table:
+        paths["table"] = options.table
     blocks["paths"] = {name: paths[name] for name in _sort(paths, PATHS)}
     return Config({name: blocks[name] for name in _sort(blocks, SECTIONS)}).copy()
 
@@ -732,6 +752,11 @@ def insert_pretraining(
     notes.append(f"Put {options.embed} into [{_locate(name, layer)}.embed].")
     embed = _get_tok2vec(config, name, layer)["embed"]
     vectors = config.get("initialize", {}).get("vectors")
+    if options.table:
+        others = ", in place of the vectors in [initialize]"
+        others = others if embed.get("include_static_vectors") else ""
+        _add_table(embed, TRAINING_DROPOUT)
+        notes.append(f"Gave it a table with the word vectors of [paths.table]{others}.")
     if embed.get("include_static_vectors") and vectors is None:
         embed["include_static_vectors"] = False
         notes.append("Set its include_static_vectors to false: [initialize] has no vectors.")
@@ -768,7 +793,7 @@ def insert_pretraining(
             notes.append(f"Kept your [{section}.{key}] and left out {_name_of(block)}.")
     if _name_of(config["initialize"]["after_init"]) != _name_of(_load_weights()):
         config["initialize"]["init_tok2vec"] = "${paths.init_tok2vec}"
-    config = _finish(config, options.vectors)
+    config = _finish(config, options)
     try:
         config.interpolate()
     except ConfigValidationError as err:

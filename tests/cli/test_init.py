@@ -139,6 +139,38 @@ def test_init_config_has_the_tokenizer_of_the_language():
         assert check(config).lang == "zh"
 
 
+def test_init_config_ner_is_ours():
+    block = init_config(ConfigOptions(task="ner", objective="none"))["components"]["ner"]
+    assert block["factory"] == "charlm_ner"
+    assert block["model"]["@architectures"] == "spacy-charlm.CRF.v1"
+    assert block["model"]["tok2vec"]["@architectures"] == "spacy.Tok2VecListener.v1"
+
+
+def get_table(config, component="tok2vec", layer=""):
+    """The table's block, its path, and how often its vectors are hidden."""
+    embed = get_block(config, component, layer)["embed"]
+    return embed["table"], config["paths"].get("table"), embed["vectors_dropout"]
+
+
+TABLE = {"@misc": "spacy-charlm.VectorTable.v1", "path": "${paths.table}"}
+TABLE |= {"width": 64, "max_words": 0}
+
+
+@pytest.mark.parametrize("task", [PRETRAIN, *TRAINED])
+def test_init_config_with_a_table(task):
+    options = {"task": task, "lang": LANG, "objective": "trigram"}
+    plain = init_config(ConfigOptions(**options))
+    assert get_table(plain) == (None, None, 0.0) and "table" not in plain["paths"]
+    config = init_config(ConfigOptions(**options, table="words.txt"))
+    assert get_table(config) == (TABLE, "words.txt", 0.5 if task == PRETRAIN else 0.2)
+    embed = check(config).get_pipe("tok2vec").model.get_ref("embed")
+    assert any(node.name == "vector_table" for node in embed.walk())
+    # Nothing else changes.
+    config["components"]["tok2vec"]["model"]["embed"] |= {"table": None, "vectors_dropout": 0.0}
+    del config["paths"]["table"]
+    assert config == plain
+
+
 def test_init_config_names_every_path():
     options = [ConfigOptions(objective=objective, lang=LANG) for objective in OBJECTIVES]
     options += [ConfigOptions(task=task, lang=LANG) for task in TASKS]
@@ -166,6 +198,7 @@ def test_init_config_names_every_path():
         ({"lmao": True}, "E541.*task to train.*--task pretrain"),
         ({"typos": True}, "E541.*denoising"),
         ({"objective": "transformer", "vectors": "x"}, "E541.*--vectors"),
+        ({"embed": "MultiHashEmbed", "table": "x"}, "E541.*CharCNN for --table.*MultiHashEmbed"),
     ],
 )
 def test_init_config_refuses(options, match):
@@ -222,6 +255,32 @@ def test_insert_pretraining_with_other_options(name, flags):
         assert config["corpora"]["train"]["augmenter"]["@augmenters"].startswith("spacy-charlm.")
     else:
         assert "charlm_lmao" not in names
+
+
+@pytest.mark.parametrize("objective", ["trigram", "none"])
+@pytest.mark.parametrize("name", PIPELINES)
+def test_insert_pretraining_with_a_table(name, objective):
+    make, place = PIPELINES[name]
+    options = {"objective": objective, "table": "words.txt"}
+    config, notes = insert_pretraining(make(), ConfigOptions(**options))
+    assert get_table(config, *place) == (TABLE, "words.txt", 0.2)
+    # One source of vectors only: those of the vocab are no longer read.
+    (note,) = (note for note in notes if "[paths.table]" in note)
+    assert ("in place of" in note) == ("accuracy" in name)
+    assert get_block(config, *place)["embed"]["include_static_vectors"] is False
+    check(config)
+    # Also into an embed layer that is ours already.
+    options["table"] = "others.txt"
+    again, _ = insert_pretraining(config, ConfigOptions(**options))
+    assert get_table(again, *place) == (TABLE, "others.txt", 0.2)
+
+
+def test_insert_pretraining_keeps_the_users_ner():
+    for config in (spacy_init_config(lang=LANG, pipeline=["ner"]), blank("tok2vec", "ner")):
+        after, _ = insert_pretraining(config, ConfigOptions())
+        assert after["components"]["ner"]["factory"] == "ner"
+        architecture = after["components"]["ner"]["model"]["@architectures"]
+        assert architecture == "spacy.TransitionBasedParser.v2"
 
 
 def test_insert_pretraining_swaps_the_embed_layer_for_a_comparison():
@@ -408,6 +467,21 @@ def test_init_cli_writes_a_config_with_its_command(tmp_path):
     assert again.exit_code == 1 and "already exists" in again.output
     forced = run(path, "--task", "tagger", "--force")
     assert forced.exit_code == 0 and "tagger" in load_config(path)["components"]
+
+
+def test_init_cli_with_a_table(tmp_path):
+    path = tmp_path / "ner.cfg"
+    result = run(path, "--task", "ner", "--table", "words.txt")
+    assert result.exit_code == 0, result.output
+    text = path.read_text("utf8")
+    assert text.partition("\n")[0].endswith("--task ner --table words.txt")
+    assert "# paths.table: word vectors" in text
+    assert get_table(load_config(path, interpolate=False)) == (TABLE, "words.txt", 0.2)
+    assert run(path, "--again").exit_code == 0 and path.read_text("utf8") == text
+    result = run(tmp_path / "new.cfg", "--from", path, "--objective", "none", "--table", "x")
+    assert result.exit_code == 0 and "word vectors of [paths.table]." in result.output
+    result = run("-", "--table", "words.txt", "--embed", "CharacterEmbed")
+    assert result.exit_code == 1 and "E541" in result.output
 
 
 def test_init_cli_writes_to_stdout():

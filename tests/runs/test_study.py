@@ -14,6 +14,7 @@ from threading import Thread
 import pytest
 import spacy
 import srsly
+from spacy.cli.init_config import init_config
 from spacy.language import DEFAULT_CONFIG_PRETRAIN_PATH
 from spacy.util import load_config, load_model_from_config
 from thinc.api import Config, get_current_ops, set_current_ops
@@ -559,3 +560,26 @@ def test_study_robust_ner_keeps_the_encoder(embed, in_root, tmp_path):
     assert tok2vec["embed"]["@architectures"].startswith(f"spacy.{embed}.")
     assert tok2vec["encode"] == before["components"]["tok2vec"]["model"]["encode"]
     assert build(run).pipe_names == ["tok2vec", "ner"]
+
+
+@pytest.mark.parametrize("name", ["both", "names", "robust_ner", "small_text", "targets", "wnut"])
+def test_studies_of_wnut_have_the_ner_of_their_figures(name, in_root, tmp_path):
+    """spaCy's `ner` as `spacy init config` writes it, but in the rows that say CRF."""
+    expected = init_config(lang="en", pipeline=["ner"])["components"]["ner"]
+    expected["model"]["tok2vec"]["width"] = "${components.tok2vec.model.embed.width}"
+    expected["model"]["tok2vec"]["upstream"] = "*"
+    expected["scorer"] = {"@scorers": "spacy.ner_scorer.v1"}
+    for title, run in rows_of(name, tmp_path).items():
+        if title.startswith("ner/"):
+            found = run.config["components"]["ner"]
+            if "CRF" in title:
+                assert found["factory"] == "charlm_ner"
+            else:
+                assert found == expected
+
+
+def test_study_stdlib_finds_names_by_a_crf(in_root, tmp_path):
+    rows = {k: v for k, v in rows_of("stdlib", tmp_path).items() if k.startswith("ner/")}
+    for run in rows.values():
+        assert run.config["components"]["ner"]["factory"] == "charlm_ner"
+    assert len(rows) == 2
