@@ -161,6 +161,10 @@ class Errors(metaclass=_WithCodes):
         "Expected one vector per word in '{name}', so that each word can have a weight, but found "
         "the mode '{mode}'. Give vectors that `charlm vectors train` has written."
     )
+    E225 = (
+        "Expected `ngrams` of SpellingVectors to list at least one size, such as [1, 2, 3], but "
+        "found {found}."
+    )
     E230 = (
         "Expected an encoder '{model}' with weights and a tokenizer, but found: {found}. Without "
         "access to the hub, give the folder of a model on this machine."

@@ -39,6 +39,9 @@ def neighbours_cli(
     n_fit: Annotated[
         int, typer.Option(help="Words of the table that the readout is fitted on")
     ] = 20_000,
+    spelling: Annotated[
+        float, typer.Option(help="Weight of the spelling beside 1 for the vectors", min=0.0)
+    ] = 0.0,
     lang: Annotated[str, typer.Option(help="Language of the words")] = "en",
     output: Annotated[
         Path | None, typer.Option(help="Write the scores to this .json, .csv or .md file")
@@ -56,7 +59,9 @@ def neighbours_cli(
     if output is not None:
         check_ending(output)
     left_out = {line.strip() for _, line in read_lines(held_out)} if held_out else set()
-    table = WordNeighbours(weights, vectors, held_out=left_out, n_fit=n_fit, lang=lang)
+    table = WordNeighbours(
+        weights, vectors, held_out=left_out, n_fit=n_fit, lang=lang, spelling=spelling
+    )
     msg.info(f"{len(table.words):,} words; readout fitted on {table.n_fit:,}")
     if words:
         show_words(words, table.find(words, k, csls=csls), set(table.words))

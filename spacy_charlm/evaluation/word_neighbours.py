@@ -7,18 +7,20 @@ import numpy as np
 from spacy.vectors import Mode
 from thinc.api import NumpyOps
 
-from ..decoding.neighbours import Neighbours, best_words
+from ..decoding.neighbours import Neighbours, best_words, normalise
 from ..decoding.word_table import Scored
 from ..errors import Errors
 from ..noise.typos import read_misspellings
 from ..pipeline.find_tok2vec import get_tok2vec
 from ..targets.read_vectors import read_table, read_vectors_folder
+from ..targets.spelling_vectors import SpellingVectors
 from ..types import Score
 from .inspect_weights import load_pretrained
 from .rank_scores import WordEmbedder, pair_misspellings, score_words
 from .text_vectors import read_words_alone
 
 MISSPELLED, HELD_OUT = "misspelled words", "held-out words"
+NUMPY = NumpyOps(use_blis=False)
 RIDGE = 1e-3  # of the mean square of the inputs: enough to invert, too little to matter
 
 
@@ -58,6 +60,9 @@ class WordNeighbours:
     held_out (Collection[str]): Words that the readout is not fitted on.
     n_fit (int): Most words that it is fitted on, from the beginning of the table.
     lang (str): Language of the words.
+    spelling (float): Weight of the spelling, beside 1 for the vectors of the table. If it is not 0,
+        every word of the table gets its vector of `SpellingVectors` in addition, which the readout
+        then predicts as well.
     RAISES (ValueError): If a file is missing or damaged, or no word is left to fit on.
     """
 
@@ -69,8 +74,12 @@ class WordNeighbours:
         held_out: Collection[str] = (),
         n_fit: int = 20_000,
         lang: str = "en",
+        spelling: float = 0.0,
     ) -> None:
         self.words, self._values = read_table(vectors)
+        if spelling:
+            parts = normalise(NUMPY, self._values), spelling * SpellingVectors().spell(self.words)
+            self._values = np.hstack(parts)
         left_out = set(held_out)
         self._fit = [row for row, word in enumerate(self.words) if word not in left_out][:n_fit]
         if not self._fit or n_fit < 1:
@@ -79,7 +88,7 @@ class WordNeighbours:
         self.source = weights.name
         nlp = load_pretrained(weights, lang)
         self._readout = self.fit_readout(read_words_alone(get_tok2vec(nlp), nlp.vocab))
-        self._table = Neighbours(self._values, NumpyOps(use_blis=False))
+        self._table = Neighbours(self._values, NUMPY)
 
     @property
     def n_fit(self) -> int:

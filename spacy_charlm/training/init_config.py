@@ -208,6 +208,15 @@ OBJECTIVES: dict[str, Objective] = {
         WORDS,
         typos=True,
     ),
+    "spelling": Objective(
+        "the static vector of the word that was meant, and how it is spelled, some words being "
+        "misspelled",
+        {
+            "words": {"weight": 1.0, "target": WORDS},
+            "spelling": {"weight": 1.0, "target": {"@misc": "spacy-charlm.SpellingVectors.v1"}},
+        },
+        typos=True,
+    ),
     "bigrams": Objective(
         "the vectors of the word that was meant and of the bigram that ends at it, added up",
         {"@misc": "spacy-charlm.NgramSums.v1", "path": "${paths.target_vectors}"},
