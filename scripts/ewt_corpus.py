@@ -1,9 +1,10 @@
 """Write the trees of UD English-EWT as .spacy files, one sentence a Doc.
 
-raw.spacy    all of train with its trees: what targets of heads are read from
-train.spacy  the first sentences of train in a draw with a seed, to train a parser on
-stop.spacy   the ones after them, for early stopping
-dev.spacy    dev, for the figures
+raw.spacy      all of train with its trees: what targets of heads are read from
+stop.spacy     sentences of train in a draw with a seed, for early stopping
+train-N.spacy  N other sentences of the draw, to train a parser on; larger parts have the smaller
+train-all.spacy  all other sentences
+dev.spacy      dev, for the figures
 
 The given tokens are kept: read the files with `gold_preproc = true`.
 """
@@ -23,7 +24,12 @@ from wasabi import msg
 def main(
     data: Annotated[Path, typer.Argument(help="Folder with ewt/", exists=True)],
     output: Annotated[Path, typer.Argument(help="Folder to write to")],
-    n_train: Annotated[int, typer.Option(help="Sentences to train on")] = 1_000,
+    sizes: Annotated[list[int], typer.Option(help="Sentences to train on; repeatable")] = [  # noqa: B006
+        1,
+        10,
+        100,
+        1_000,
+    ],
     n_stop: Annotated[int, typer.Option(help="Sentences for early stopping")] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the draw")] = 0,
 ) -> None:
@@ -32,10 +38,13 @@ def main(
     train = read_trees(data / "ewt" / "en_ewt-ud-train.conllu")
     order = random.Random(seed).sample(range(len(train)), len(train))
     drawn = [train[i] for i in order]
+    first = max(sizes)
+    rest = drawn[:first] + drawn[first + n_stop :]
     parts = {
         "raw": train,
-        "train": drawn[:n_train],
-        "stop": drawn[n_train : n_train + n_stop],
+        "stop": drawn[first : first + n_stop],
+        **{f"train-{size}": rest[:size] for size in sizes},
+        "train-all": rest,
         "dev": read_trees(data / "ewt" / "en_ewt-ud-dev.conllu"),
     }
     for name, docs in parts.items():

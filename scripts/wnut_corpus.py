@@ -4,6 +4,9 @@ train.spacy  nine tenths of train.conll (a draw with a seed)
 stop.spacy   the other tenth, for early stopping
 dev.spacy    dev.conll, for the figures
 raw.jsonl    the unlabelled posts, where the file is present, and the first of the IMDB reviews
+posts.jsonl  the unlabelled posts alone
+
+The unlabelled posts are those without the posts of dev, so that dev is new to every pipeline.
 
 A line of the .conll files is token TAB BIO tag; a sentence ends at a line with nothing else than
 white space. The given tokens are kept: read the files with `gold_preproc = true`.
@@ -57,16 +60,24 @@ def main(
     if raw.is_file():
         with gzip.open(raw, "rt", encoding="utf8") as file:
             lines = (line.strip() for line in file)
-            texts += islice(filter(None, lines), n_raw or None)
+            known = {find_letters("".join(words)) for words, _ in dev} - {""}
+            new = (line for line in lines if line and find_letters(line) not in known)
+            texts += islice(new, n_raw or None)
     else:
         msg.warn(f"No {raw}: the raw text is IMDB alone")
     n_posts = len(texts)
+    srsly.write_jsonl(output / "posts.jsonl", ({"text": text} for text in texts))
     if n_imdb:
         with gzip.open(imdb, "rt", encoding="utf8") as file:
             texts += (srsly.json_loads(line)["text"] for line in islice(file, n_imdb))
     srsly.write_jsonl(output / "raw.jsonl", ({"text": text} for text in texts))
     n_reviews = len(texts) - n_posts
     msg.good(f"{n_posts:,} posts and {n_reviews:,} reviews: {output / 'raw.jsonl'}")
+
+
+def find_letters(text: str) -> str:
+    """Return the letters and digits of a text in lower case: the same however it is tokenised."""
+    return "".join(filter(str.isalnum, text.lower()))
 
 
 def read_conll(path: Path) -> Iterator[Sentence]:
