@@ -87,7 +87,8 @@ class WordNeighbours:
         self._held_out = [(word, row) for row, word in enumerate(self.words) if word in left_out]
         self.source = weights.name
         nlp = load_pretrained(weights, lang)
-        self._readout = self.fit_readout(read_words_alone(get_tok2vec(nlp), nlp.vocab))
+        self._embed = read_words_alone(get_tok2vec(nlp), nlp.vocab)
+        self._readout = self.fit_readout(self._embed)
         self._table = Neighbours(self._values, NUMPY)
 
     @property
@@ -122,18 +123,22 @@ class WordNeighbours:
     def score_misspellings(self, path: Path, floret: Path | None = None) -> list[Score]:
         """Score real misspellings of words that training never draws typos from.
 
+        They are scored twice: by the readout, among the vectors of the table, and by the tok2vec's
+        own vectors, among its vectors of the same words.
+
         path (Path): Lines with a misspelling, TAB, the correct word.
-        floret (Optional[Path]): Folder of floret vectors to score as well. They are compared with
-            the floret vectors of the words of the table.
+        floret (Optional[Path]): Folder of floret vectors to score as well, by their own vectors.
         RETURNS (List[Score]): See `score_words`.
         """
         typed = read_misspellings(path, held_out=True)
         pairs = pair_misspellings(self.words, typed)
         scores = score_words(self.source, self._readout, self._table, pairs, task=MISSPELLED)
+        own = {f"{self.source}, own vectors": self._embed}
         if floret is not None:
-            embed = read_floret(floret)
+            own[str(floret)] = read_floret(floret)
+        for source, embed in own.items():
             table = Neighbours(embed(self.words), self._table.ops)
-            scores += score_words(str(floret), embed, table, pairs, task=MISSPELLED)
+            scores += score_words(source, embed, table, pairs, task=MISSPELLED)
         return scores
 
     def score_held_out(self, floret: Path | None = None) -> list[Score]:

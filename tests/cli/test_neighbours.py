@@ -11,7 +11,7 @@ from spacy_charlm.cli import app
 from spacy_charlm.cli.neighbours import show_words
 from spacy_charlm.evaluation.inspect_weights import load_pretrained
 from spacy_charlm.evaluation.text_vectors import embed_words
-from spacy_charlm.evaluation.word_neighbours import RidgeReadout
+from spacy_charlm.evaluation.word_neighbours import RidgeReadout, WordNeighbours
 from spacy_charlm.targets.read_vectors import read_table
 from spacy_charlm.training.pretrain import LAST
 
@@ -47,13 +47,15 @@ def test_neighbours_names_words(weights, vectors, tmp_path):
     )
     assert result.exit_code == 0, result.output
     assert "15 words; readout fitted on 15" in result.output and "misspelled words" in result.output
-    scores = {
-        s["metric"]: s
+    rows = [
+        s
         for s in srsly.read_json(output)["scores"]
         if s["conditions"] == {"task": "misspelled words", "frequency": "all"}
-    }
-    assert scores["mrr"]["n_units"] == 6  # a fifth of 14 words, two each
-    assert 0 <= scores["p_at_1"]["mean"] <= scores["p_at_10"]["mean"] <= 1
+    ]
+    for source in (weights.name, f"{weights.name}, own vectors"):
+        scores = {s["metric"]: s for s in rows if s["source"] == source}
+        assert scores["mrr"]["n_units"] == 6  # a fifth of 14 words, two each
+        assert 0 <= scores["p_at_1"]["mean"] <= scores["p_at_10"]["mean"] <= 1
     assert (
         result.output
         == run(
@@ -74,6 +76,14 @@ def test_neighbours_readout_finds_words_that_it_was_fitted_on(weights, vectors):
     nearest = np.argmin(((found[:, None] - values[None, :6]) ** 2).sum(-1), axis=1)
     assert (nearest == np.arange(6)).mean() > 0.8
     assert readout([]).shape == (0, 4)
+
+
+def test_neighbours_by_spelling(weights, vectors):
+    """With a large weight, the nearest words are spelled alike, whatever the vectors say."""
+    table = WordNeighbours(weights, vectors, spelling=100.0)
+    found = table.find(WORDS, 1)
+    assert np.mean([words[0][0] == word for words, word in zip(found, WORDS)]) > 0.8
+    assert run(weights, vectors, "cat", "--spelling", 0.5).exit_code == 0
 
 
 def test_neighbours_scores_words_that_were_held_out(weights, vectors, tmp_path):
