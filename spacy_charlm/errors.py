@@ -890,6 +890,10 @@ class Errors(metaclass=_WithCodes):
         "Expected finite scores in {name}, but found nan or infinity. Lower the learning rate, or "
         "clip gradients (grad_clip = 1.0 in [training.optimizer])."
     )
+    E790 = (
+        "Expected misspellings of single words in '{path}', but found none for 80 % of the correct "
+        "words. Add more words, or set misspellings = null in [initialize.components.{name}]."
+    )
     W700 = (
         "{n} entities and spans dropped so far: after typos, there was no token boundary at one of "
         "their ends."

@@ -1,16 +1,19 @@
 """Scores of a pipeline with charlm_lmfao: masked words, and suggestions for misspelled words."""
 
+import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import spacy
-from spacy.tokens import Doc
+from spacy.pipeline import Sentencizer
+from spacy.tokens import Doc, Token
 from spacy.util import minibatch
 from thinc.util import to_numpy
 
 from ..errors import Errors
-from ..noise.typos import read_misspellings
+from ..noise.typos import match_case, read_misspellings
 from ..pipeline.lmfao import CharlmLMFAO
 from ..text.text_corpus import TextCorpus
 from ..training.progress import ProgressBar
@@ -18,7 +21,9 @@ from ..types import MaskedDocs, Score
 from .rank_scores import ALL, Bands, pair_misspellings, score_ranks
 
 MASKED, SUGGESTED = "masked words", "suggestions"
+IN_TEXT, ALONE = "misspelled words in text", "the same words without their text"
 N_SUGGESTIONS = 10
+N_SENTENCES = 1_000  # in which one word is misspelled
 # Rows of the table: its first hundred words make up most of a text.
 BANDS: Bands = ((0, 100), (100, 1_000), (1_000, 10_000), (10_000, None))
 TEMPERATURES = tuple(np.geomspace(0.01, 1, 25).tolist())
@@ -41,10 +46,10 @@ def score_word_prediction(
     text (Path): Texts that neither the pretraining nor the table has seen.
     limit (int): Most texts; 0 for all.
     rate (float): Share of the words that are hidden.
-    seed (int): Seed that chooses these words.
+    seed (int): Seed that chooses these words, and those to misspell.
     misspellings (Optional[Path]): Lines with a misspelling, TAB, the correct word.
-    RETURNS (Tuple[List[Score], int]): Scores of `score_masked_words` and `score_suggestions`, and
-        the number of words in the table.
+    RETURNS (Tuple[List[Score], int]): Scores of `score_masked_words`, `score_suggestions` and
+        `score_suggestions_in_text`, and the number of words in the table.
     RAISES (ValueError): If the pipeline has no charlm_lmfao, or there is too little text.
     """
     nlp = spacy.load(pipeline)
@@ -68,6 +73,11 @@ def score_word_prediction(
         bar = ProgressBar("Spelling")
         scores += score_suggestions(component, misspellings, bar.update, source=source)
         bar.close(done=True)
+        bar = ProgressBar("Spelling in text")
+        scores += score_suggestions_in_text(
+            component, docs, misspellings, bar.update, seed=seed, source=source
+        )
+        bar.close(done=True)
     return scores, len(component.words)
 
 
@@ -87,14 +97,85 @@ def score_suggestions(
     """
     typed = read_misspellings(path, held_out=True)
     pairs = pair_misspellings(component.words, typed)
-    ranks = np.full(len(pairs), np.inf)
-    for i, (word, row) in enumerate(pairs):
-        found = [suggested for suggested, _ in component.suggest(word, N_SUGGESTIONS)]
-        if component.words[row] in found:
-            ranks[i] = found.index(component.words[row])
-        show((i + 1) / len(pairs), i + 1)
-    rows = np.array([row for _, row in pairs], dtype="int64")
-    return score_ranks(source, ranks, rows, len(component.words), task=SUGGESTED)
+    ranks = []
+    for i, (word, row) in enumerate(pairs, start=1):
+        ranks.append(_rank_suggestion(component, word, row))
+        show(i / len(pairs), i)
+    return _score(component, source, ranks, [row for _, row in pairs], SUGGESTED)
+
+
+def score_suggestions_in_text(
+    component: CharlmLMFAO,
+    docs: Iterable[Doc],
+    path: Path,
+    show: Callable[[float, int], None] = lambda share, n: None,
+    *,
+    limit: int = N_SENTENCES,
+    seed: int = 0,
+    source: str = "",
+) -> list[Score]:
+    """Misspell a word in each of some sentences, and score what is suggested for it.
+
+    The misspellings are those of `score_suggestions`. Of the words of a sentence that have any, the
+    one is misspelled that was so least often before: otherwise a few frequent words would count
+    alone.
+
+    component (CharlmLMFAO): The component of the pipeline.
+    docs (Iterable[Doc]): Texts that neither the pretraining nor the table has seen.
+    path (Path): Lines with a misspelling, TAB, the correct word.
+    show (Callable[[float, int], None]): Called with the share and number of sentences that are
+        done.
+    limit (int): Most sentences.
+    seed (int): Seed that chooses sentences and misspellings.
+    source (str): Name of the pipeline.
+    RETURNS (List[Score]): P@1, P@10 and MRR with the context, and then without it.
+    """
+    typed: dict[str, list[tuple[str, int]]] = {}
+    for word, row in pair_misspellings(component.words, read_misspellings(path, held_out=True)):
+        typed.setdefault(component.words[row], []).append((word, row))
+    sentences = []
+    split = Sentencizer()
+    for doc in docs:
+        for sentence in split(doc).sents:
+            places = [i for i, token in enumerate(sentence) if token.lower_ in typed]
+            if places and len(sentence) > 1:
+                sentences.append((sentence, places))
+    rng = random.Random(seed)
+    rng.shuffle(sentences)
+    sentences = sentences[:limit]
+    n_used: Counter[str] = Counter()
+    in_text, alone, rows = [], [], []
+    for n, (sentence, places) in enumerate(sentences, start=1):
+        at = min(places, key=lambda i: n_used[sentence[i].lower_])
+        meant = sentence[at]
+        n_used[meant.lower_] += 1
+        word, row = rng.choice(typed[meant.lower_])
+        words = [token.text for token in sentence]
+        words[at] = word = match_case(word, meant.text)
+        spaces = [bool(token.whitespace_) for token in sentence]
+        doc = Doc(component.vocab, words=words, spaces=spaces)
+        in_text.append(_rank_suggestion(component, doc[at], row))
+        alone.append(_rank_suggestion(component, word, row))
+        rows.append(row)
+        show(n / len(sentences), n)
+    return [
+        *_score(component, source, in_text, rows, IN_TEXT),
+        *_score(component, source, alone, rows, ALONE),
+    ]
+
+
+def _rank_suggestion(component: CharlmLMFAO, word: str | Token, row: int) -> float:
+    """Count the suggestions before the right word; infinity if it is not suggested."""
+    found = [suggested for suggested, _ in component.suggest(word, N_SUGGESTIONS)]
+    right = component.words[row]
+    return float(found.index(right)) if right in found else np.inf
+
+
+def _score(
+    component: CharlmLMFAO, source: str, ranks: list[float], rows: list[int], task: str
+) -> list[Score]:
+    n_words = len(component.words)
+    return score_ranks(source, np.array(ranks), np.array(rows, dtype="int64"), n_words, task=task)
 
 
 def score_masked_words(

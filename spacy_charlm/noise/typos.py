@@ -234,10 +234,7 @@ class Typos:
         """Find the misspellings of a word, in its case."""
         found = []
         for option in (self._misspellings or {}).get(word.lower(), ()):
-            if len(word) > 1 and word.isupper():
-                option = option.upper()
-            elif word[:1].isupper():
-                option = option[:1].upper() + option[1:]
+            option = match_case(option, word)
             first, last = option[:1] == word[:1], option[-1:] == word[-1:]
             keeps = (first or not self.keep_first) and (last or not self.keep_last)
             if keeps and option.lower() != word.lower():
@@ -248,6 +245,13 @@ class Typos:
 def is_word(text: str) -> bool:
     """Check whether a token is a word that can get a typo: it has letters or digits."""
     return 0 < len(text) <= MAX_LENGTH and "\0" not in text and any(map(str.isalnum, text))
+
+
+def match_case(typed: str, word: str) -> str:
+    """Write a misspelling in capitals, or with a capital first, if the word is written so."""
+    if len(word) > 1 and word.isupper():
+        return typed.upper()
+    return typed[:1].upper() + typed[1:] if word[:1].isupper() else typed
 
 
 def check_rate(rate: float) -> float:

@@ -15,8 +15,10 @@ from thinc.api import NumpyOps
 
 from ..card import name_damage
 from ..decoding.neighbours import Neighbours, check_table
+from ..decoding.spelling_costs import SpellingCosts
 from ..decoding.word_table import DTYPES, Scored, WordTable
 from ..errors import Errors
+from ..noise.typos import read_misspellings
 from ..objectives.heads import Head, load_head
 from ..objectives.lmao import reads_masks
 from ..objectives.masking import spell_masks
@@ -102,15 +104,21 @@ class CharlmLMFAO(Pipe):
         nlp: Language | None = None,
         head: Path | None = None,
         vectors: Path | None = None,
+        misspellings: Path | None = None,
     ) -> None:
-        """Read the head and the table named in [initialize.components.charlm_lmfao].
+        """Read the files named in [initialize.components.charlm_lmfao].
 
         get_examples (Optional[Callable]): Not used.
         nlp (Optional[Language]): The pipeline.
         head (Optional[Path]): File that `charlm pretrain` wrote: head-best.bin or head-last.bin.
         vectors (Optional[Path]): The vectors that the head was pretrained on: GloVe or word2vec
             text, or a folder of spaCy vectors with words.
-        RAISES (ValueError): If a file is missing or damaged, or the two have different widths.
+        misspellings (Optional[Path]): Lines with a misspelling, TAB, the correct word. `suggest`
+            learns from 80 % of the correct words how people misspell; the others are held out for
+            scores. None for a few general rules.
+        RAISES (FileNotFoundError): If there is no file of misspellings.
+        RAISES (ValueError): If a file is missing or damaged, if head and vectors have different
+            widths, or if there are no misspellings to learn from.
         """
         self.nlp = nlp or self.nlp
         if head is None or vectors is None:
@@ -120,6 +128,13 @@ class CharlmLMFAO(Pipe):
             raise ValueError(Errors.E502.format(path=path, found="no such file"))
         words, values = read_table(Path(vectors))
         check_table(np, values)
+        costs = SpellingCosts()
+        if misspellings is not None:
+            listed = read_misspellings(Path(misspellings))
+            if not listed:
+                raise ValueError(Errors.E790.format(path=misspellings, name=self.name))
+            costs = SpellingCosts.learn(listed)
+        self._table.set_costs(costs)
         self._table.fill(words, values)
         self._set_head(load_head(path.read_bytes(), str(path)))
 
@@ -153,11 +168,12 @@ class CharlmLMFAO(Pipe):
     def suggest(self, word: str | Token, k: int | None = None) -> Scored:
         """Suggest corrections of a misspelled word.
 
-        word (Union[str, Token]): A word without context, or a token, which is read in its text.
+        word (Union[str, Token]): A word without context, or a token: what its context predicts
+            counts as well.
         k (Optional[int]): Maximum number of words; None for the component's setting.
         RETURNS (List[Tuple[str, float]]): Words with a similar spelling and their scores, best
-            first: the cosine minus the cost of the edits. If there are none, the nearest words and
-            their cosines.
+            first: weighted cosines minus the costs of the edits and of rare words, about the
+            logarithm of a probability. If there are none, the nearest words and their cosines.
         RAISES (ValueError): If k is below 1.
         """
         k = self._k if k is None else k
@@ -169,8 +185,14 @@ class CharlmLMFAO(Pipe):
             if not word or word.isspace():
                 return []
             doc, i = Doc(self.vocab, words=[word]), 0
-        vector = self.predict([doc])[i : i + 1]
-        return self._table.suggest(doc[i].text, vector, k, self._get_head().ops)
+        ops = self._get_head().ops
+        if len(doc) == 1:
+            return self._table.suggest(doc[i].text, self.predict([doc]), k, ops)
+        # The text is read twice: as it is, and with the word hidden.
+        n = len(doc)
+        found = self.predict(MaskedDocs([doc, doc], np.arange(2 * n) == n + i, np.arange(2 * n)))
+        own, context = found[i : i + 1], found[n + i : n + i + 1]
+        return self._table.suggest(doc[i].text, own, k, ops, context)
 
     def predict(self, docs: list[Doc]) -> Any:
         """Predict the vectors of all tokens of a batch.

@@ -504,7 +504,11 @@ def init_config(options: ConfigOptions) -> Config:
     }
     if options.task == LMFAO:
         blocks["initialize"]["components"] = {
-            "charlm_lmfao": {"head": "${paths.head}", "vectors": "${paths.target_vectors}"}
+            "charlm_lmfao": {
+                "head": "${paths.head}",
+                "vectors": "${paths.target_vectors}",
+                "misspellings": "${paths.misspellings}",
+            }
         }
         blocks["initialize"]["after_init"] = _load_weights()
         return _finish(blocks, options)

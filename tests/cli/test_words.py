@@ -46,6 +46,8 @@ def test_words_cli_scores_an_assembled_pipeline(tiny):
     found = {(*s["conditions"].values(), s["metric"]): s for s in content["scores"]}
     suggested = found["suggestions", "all", "p_at_10"]
     assert suggested["n_units"] > 0 and suggested["mean"] > 0.5
+    for task in ("misspelled words in text", "the same words without their text"):
+        assert found[task, "all", "p_at_1"]["n_units"] > 0
     masked = {metric: s for (task, band, metric), s in found.items() if band == "all"}
     assert content["candidates"] == 14 and masked["cosine"]["n_units"] > 20
     assert 1 <= masked["perplexity"]["mean"] < 20 and 0 <= masked["p_at_1"]["mean"] <= 1

@@ -5,7 +5,11 @@ from spacy.tokens import Doc
 from thinc.api import NumpyOps
 
 from spacy_charlm.decoding.neighbours import Neighbours
-from spacy_charlm.evaluation.word_prediction import score_masked_words, score_suggestions
+from spacy_charlm.evaluation.word_prediction import (
+    score_masked_words,
+    score_suggestions,
+    score_suggestions_in_text,
+)
 from spacy_charlm.noise.typos import read_misspellings
 
 WORDS = [f"w{i}" for i in range(2000)]
@@ -103,6 +107,7 @@ class Speller:
 
     def __init__(self):
         self.asked = []
+        self.vocab = spacy.blank("en").vocab
 
     def suggest(self, word, k):
         self.asked.append(word)
@@ -140,3 +145,40 @@ def test_suggestions_of_words_that_training_never_misspells(misspellings):
 def test_suggestions_of_nothing(tmp_path):
     (tmp_path / "empty.tsv").write_text("")
     assert score_suggestions(Speller(), tmp_path / "empty.tsv") == []
+
+
+class Reader(Speller):
+    """Finds the right word of a token, and none for a word without its text."""
+
+    def suggest(self, word, k):
+        self.asked.append(word)
+        return [] if isinstance(word, str) else [(word.lower_.removesuffix("x"), 1.0)]
+
+
+def test_suggestions_in_text(misspellings):
+    rest = [word for word in read_misspellings(misspellings, held_out=True) if word in NUMBERED]
+    reader = Reader()
+    texts = [["a", rest[0].title(), rest[0].upper(), "."] for _ in range(3)]
+    texts += [["of", rest[0], rest[1], rest[2]] for _ in range(4)]
+    texts += [["nothing", "here"], [rest[3]], []]
+    docs = [Doc(reader.vocab, words=words) for words in texts]
+    scores = score_suggestions_in_text(reader, docs, misspellings, seed=1)
+    tasks = {"misspelled words in text": 1.0, "the same words without their text": 0.0}
+    for task, value in tasks.items():
+        some = [s for s in scores if s.conditions["task"] == task]
+        assert {s.mean for s in some} == {value}
+        assert {s.n_units for s in some if s.conditions["frequency"] == "all"} == {7}
+    tokens = [token for token in reader.asked if not isinstance(token, str)]
+    assert {token.text for token in tokens} >= {f"{rest[1]}x", f"{rest[2]}x"}  # each in its turn
+    # Cases are kept, and nothing else in the sentence is misspelled.
+    assert all(
+        token.text == f"{rest[0]}x".capitalize()
+        for token in tokens
+        if token.i == 1 and token.nbor(-1).text == "a"
+    )
+    for token in tokens:
+        assert sum(other.text.lower().endswith("x") for other in token.doc) == 1
+    again = Reader()
+    assert score_suggestions_in_text(again, docs, misspellings, seed=1, limit=2)[0].n_units == 2
+    assert [str(word) for word in again.asked] == [str(word) for word in reader.asked[:4]]
+    assert score_suggestions_in_text(reader, docs[-3:], misspellings) == []

@@ -3,11 +3,12 @@ import gc
 import numpy as np
 import pytest
 import spacy
+import srsly
 from numpy.testing import assert_allclose
 from spacy.training import Example
 from spacy.util import load_model_from_config
 
-from spacy_charlm.decoding.word_table import Spellings
+from spacy_charlm.decoding.word_table import SPELLING
 from spacy_charlm.objectives.heads import (
     create_linear_head_v1,
     create_maxout_head_v1,
@@ -143,7 +144,7 @@ def test_charlm_lmfao_keeps_the_text_around_a_mask(pretrained, text):
 def test_charlm_lmfao_suggests_words(pretrained):
     pipe = make_nlp(pretrained).get_pipe("charlm_lmfao")
     found = pipe.suggest("Caat", k=3)
-    assert found[0][0] == "cat" and -1 - 4 / 4 <= found[0][1] <= 1
+    assert found[0][0] == "cat"
     assert [score for _, score in found] == sorted((s for _, s in found), reverse=True)
     assert {"dog", "slept"}.isdisjoint(word for word, _ in found)  # spelled differently
     far = pipe.suggest("xxxxxxxxxxxxxxxxxxx", k=3)  # no similar spelling: by the vector alone
@@ -153,22 +154,70 @@ def test_charlm_lmfao_suggests_words(pretrained):
 def test_charlm_lmfao_suggests_for_a_token_in_its_text(pretrained):
     nlp = make_nlp(pretrained)
     pipe, doc = nlp.get_pipe("charlm_lmfao"), nlp.make_doc("the caat slept")
-    found, alone = pipe.suggest(doc[1], k=3), pipe.suggest("caat", k=3)
+    found, alone = pipe.suggest(doc[1], k=99), pipe.suggest("caat", k=99)
     assert {word for word, _ in found} == {word for word, _ in alone}
     assert found != alone  # the context counts
 
 
-def test_spellings_counts_edits():
-    spellings = Spellings(["the", "Cat", "cart", "separately", ""])
+def test_charlm_lmfao_suggests_what_the_context_predicts(pretrained, monkeypatch):
+    """For a token, the word is hidden as well; a token alone has no context."""
+    nlp = make_nlp(pretrained)
+    pipe, read = nlp.get_pipe("charlm_lmfao"), []
+    predict = pipe.predict
+    monkeypatch.setattr(pipe, "predict", lambda docs: read.append(docs) or predict(docs))
+    doc = nlp.make_doc("the caat slept")
+    pipe.suggest(doc[1])
+    assert isinstance(read[0], MaskedDocs) and np.flatnonzero(read[0].hidden).tolist() == [4]
+    pipe.suggest("caat")
+    pipe.suggest(nlp.make_doc("caat")[0])
+    assert not any(isinstance(docs, MaskedDocs) for docs in read[1:])
+    monkeypatch.undo()
+    # Two words whose letters cost the same, apart from their rank.
+    table = pipe._table
+    own = np.ones((1, table.values.shape[1]))
+    toward = [table.values[table.words.index(word)][None].astype(float) for word in ("cat", "saw")]
+    scores = [
+        dict(table.suggest("sat", own, 9, nlp.get_pipe("tok2vec").model.ops, v)) for v in toward
+    ]
+    assert scores[0]["cat"] - scores[0]["saw"] > scores[1]["cat"] - scores[1]["saw"]
 
-    def found(word):
-        rows, cost = spellings.find(word)
-        rank_costs = 0.1 * np.log10(rows + 1)
-        return dict(zip(rows.tolist(), np.round(cost - rank_costs, 6).tolist()))
 
-    assert found("cat") == {1: 0.0, 2: round(4 / 3, 6)}
-    assert found("seperatly") == {3: round(4 * 2 / 9, 6)}
-    assert found("xxxxxxxxx") == {}
+def test_charlm_lmfao_learns_from_misspellings(pretrained, tmp_path):
+    nlp = make_nlp(pretrained)
+    path = tmp_path / "misspellings.tsv"
+    # Here people type q for c: in four of five words, which are those that are learned from.
+    lines = [
+        f"{word.replace('c', 'q')}\t{word}\n" for word in ("cap", "act", "back", "cold", "ice")
+    ]
+    path.write_text("".join(lines), encoding="utf8")
+    settings = dict(nlp.config["initialize"]["components"]["charlm_lmfao"])
+    pipe = nlp.get_pipe("charlm_lmfao")
+    plain = dict(pipe.suggest("qat"))["cat"]
+    pipe.initialize(**settings, misspellings=path)
+    learned = pipe.suggest("qat")
+    assert dict(learned)["cat"] > plain
+    nlp.to_disk(tmp_path / "nlp")
+    path.unlink()
+    loaded = spacy.load(tmp_path / "nlp")
+    copy = load_model_from_config(nlp.config, auto_fill=True).from_bytes(nlp.to_bytes())
+    for other in (loaded, copy):
+        assert other.get_pipe("charlm_lmfao").suggest("qat") == learned
+    # A pipeline of an older version has no costs.
+    (tmp_path / "nlp" / "charlm_lmfao" / SPELLING).unlink()
+    assert (
+        dict(spacy.load(tmp_path / "nlp").get_pipe("charlm_lmfao").suggest("qat"))["cat"] == plain
+    )
+    (tmp_path / "nlp" / "charlm_lmfao" / SPELLING).write_bytes(srsly.msgpack_dumps([["a", 1]]))
+    with pytest.raises(ValueError, match="charlm E554"):
+        spacy.load(tmp_path / "nlp")
+    with pytest.raises(FileNotFoundError, match="charlm E552"):
+        pipe.initialize(**settings, misspellings=path)
+    path.write_text("", encoding="utf8")
+    with pytest.raises(ValueError, match="charlm E790.*misspellings = null"):
+        pipe.initialize(**settings, misspellings=path)
+    path.write_text("no tab\n", encoding="utf8")
+    with pytest.raises(ValueError, match="charlm E703"):
+        pipe.initialize(**settings, misspellings=path)
 
 
 @pytest.mark.parametrize("search", ["exact", "csls", "f16", "i8"])
