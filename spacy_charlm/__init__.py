@@ -6,6 +6,7 @@ __all__ = [
     "__version__",
     "add_typos",
     "embed",
+    "label_entities",
     "label_texts",
     "load",
     "nearest_words",

@@ -5,7 +5,7 @@ Everything is imported when it is called, so that `import spacy_charlm` costs no
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from thinc.api import Config
 
     from .training.pretrain import Outcome
+    from .training.pseudo_entities import PseudoEntities
     from .training.pseudo_labels import PseudoLabels
     from .types import Score
     from .vectors.train_vectors import TrainedVectors
+
+T = TypeVar("T", bound=Path | str)
 
 
 def pretrain(
@@ -270,6 +273,51 @@ def label_texts(
     return run(Path(train), Path(text), Path(vectors), Path(output), dev=dev, **settings)
 
 
+def label_entities(
+    train: Path | str,
+    text: Path | str,
+    output: Path | str,
+    pipelines: Sequence[Path | str],
+    *,
+    dev: Path | str | None = None,
+    min_votes: int = 0,
+    bias: float = -2.0,
+    repeat: int = 3,
+    limit: int = 0,
+    min_words: int = 5,
+    seed: int = 0,
+) -> "PseudoEntities":
+    """Annotate raw text with the entities that pipelines agree on, as `charlm label-entities` does.
+
+    Example:
+        import spacy_charlm
+        folders = [f"training-{seed}/model-best" for seed in range(5)]
+        spacy_charlm.label_entities("train.spacy", "text.jsonl", "labelled", folders)
+
+    train (Path | str): A .spacy file of texts with entities.
+    text (Path | str): The raw text.
+    output (Path | str): The folder to write to, new or empty; `paths.train` of `spacy train`.
+    pipelines (Sequence[Path | str]): Folders of pipelines that were trained on `train`.
+    dev (Optional[Path | str]): A .spacy file of other texts with entities, to score the vote on.
+    min_votes (int): Pipelines that have to find an entity; 0 for more than half.
+    bias (float): Added to the scores of O to find the words that get no annotation; 0 for none.
+    repeat (int): How often each text of `train` is written.
+    limit (int): Most raw texts to read, drawn at random; 0 for all.
+    min_words (int): Fewest tokens of a raw text.
+    seed (int): Seed of the draw.
+    RETURNS (PseudoEntities): Counts of the texts and entities, and the scores on `dev`.
+    RAISES (ValueError): If a setting is out of range, a file cannot be read, the pipelines do not
+        fit, or the folder is not empty.
+    """
+    from .training.pseudo_entities import label_entities as run
+
+    paths = [Path(path) for path in _list_strings("pipelines", pipelines)]
+    dev = None if dev is None else Path(dev)
+    settings: dict[str, Any] = {"min_votes": min_votes, "bias": bias, "repeat": repeat}
+    settings |= {"limit": limit, "min_words": min_words, "seed": seed}
+    return run(Path(train), Path(text), Path(output), paths, dev=dev, **settings)
+
+
 def train_vectors(
     texts: Path | str, output: Path | str, *, resume: bool = False, **settings: Any
 ) -> "TrainedVectors":
@@ -293,7 +341,7 @@ def train_vectors(
     return run(Path(texts), Path(output), VectorSettings(**settings), resume=resume)
 
 
-def _list_strings(name: str, given: Sequence[str]) -> list[str]:
+def _list_strings(name: str, given: Sequence[T]) -> list[T]:
     from .errors import Errors
 
     if isinstance(given, str):

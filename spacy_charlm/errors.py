@@ -894,6 +894,33 @@ class Errors(metaclass=_WithCodes):
         "Expected misspellings of single words in '{path}', but found none for 80 % of the correct "
         "words. Add more words, or set misspellings = null in [initialize.components.{name}]."
     )
+    # E80x: entities of raw text (training/pseudo_entities)
+    E800 = (
+        "Expected at least one trained pipeline to find entities with, but found none. Give the "
+        "folders of pipelines, such as training/model-best."
+    )
+    E801 = (
+        "Expected exactly one component that sets entities in the pipeline '{path}', charlm_ner or "
+        "spaCy's ner, but found the components {found}. Give another pipeline, or remove the other "
+        "components from it."
+    )
+    E802 = (
+        "Expected the same {what} in all pipelines, {expected}, but found {found} in '{path}'. "
+        "Give pipelines that were trained on the same texts with different seeds."
+    )
+    E803 = (
+        "Expected all pipelines to split a text into the same tokens, but found {n} tokens by "
+        "'{first}' and {found} by '{path}' in the text that begins {text!r}. Give pipelines with "
+        "the same tokenizer."
+    )
+    E804 = (
+        "Expected texts with entities in '{path}', but found none in {n:,} texts. Give a .spacy "
+        "file of annotated texts."
+    )
+    E805 = (
+        "Expected entities with the labels of the pipelines, {expected}, in '{path}', but found "
+        "also {found}. Train the pipelines on these texts first."
+    )
     W700 = (
         "{n} entities and spans dropped so far: after typos, there was no token boundary at one of "
         "their ends."

@@ -11,6 +11,7 @@ from .doctor import doctor_cli
 from .init import init_cli
 from .inspect import inspect_cli
 from .label import label_cli
+from .label_entities import label_entities_cli
 from .neighbours import neighbours_cli
 from .plot import plot_cli
 from .pretrain import pretrain_cli
@@ -40,6 +41,7 @@ OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 app.command("init", context_settings=OVERRIDES)(init_cli)
 app.command("pretrain", context_settings=OVERRIDES)(pretrain_cli)
 app.command("label")(label_cli)
+app.command("label-entities")(label_entities_cli)
 app.command("study")(study_cli)
 app.command("probe", context_settings=OVERRIDES)(probe_cli)
 app.command("inspect", context_settings=OVERRIDES)(inspect_cli)

@@ -95,9 +95,7 @@ def forward(
         # The bias of the last pipeline that was saved would change later scores.
         model.set_param("bias", model.ops.alloc1f(1))
     else:
-        X: Any = Xr.dataXd.copy()
-        X[:, TagGroups(X.shape[1]).outside] += model.get_param("bias")
-        Xr = Ragged(X, Xr.lengths)
+        Xr = add_outside(Xr, model.get_param("bias"))
 
     def backprop(dY: TagScores) -> Ragged:
         for name in WEIGHTS:
@@ -119,6 +117,18 @@ def init(model: CRFModel, X: Ragged | None = None, Y: TagScores | None = None) -
     model.set_param("outer", ops.alloc2f(2 * nL + 1, 2 * nL + 1))
     model.set_param("inner", ops.alloc3f(2, 2, nL))
     model.set_param("bias", ops.alloc1f(1))
+
+
+def add_outside(emissions: Ragged, bias: Any) -> Ragged:
+    """Add a bias to the emissions of O. Below 0, it leads to more entities.
+
+    emissions (Ragged): The emissions, which are not modified, (nT, nO).
+    bias (Union[float, Floats1d]): The bias, a number or (1,).
+    RETURNS (Ragged): The emissions with the bias, (nT, nO).
+    """
+    X: Any = emissions.dataXd.copy()
+    X[:, TagGroups(X.shape[1]).outside] += bias
+    return Ragged(X, emissions.lengths)
 
 
 def compute_loss(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import spacy
 from spacy.language import Language
@@ -21,6 +21,8 @@ from .read_texts import SingleWord, Text, Words, list_files, read_texts
 from .spelling_index import SpellingIndex
 from .split_texts import TextTokenizer, split_text
 from .word_list import read_word_list
+
+T = TypeVar("T")
 
 # Sample from which words are estimated: the ratio of tokens to characters varies little.
 SAMPLE = 500  # texts
@@ -305,17 +307,19 @@ class TextCorpus:
     def _measure(self, nlp: Language) -> CorpusSize:
         if self.path is None:
             raise ValueError(Errors.E101)
-        counts, rng = Counts(), random.Random(0)
-        sample: list[tuple[Text, int]] = []  # the start of a text, and the length of the whole
+        counts = Counts()
+        texts = self._read_in_order(self.path, nlp.vocab, counts)
         characters = 0
-        for number, text in enumerate(self._read_in_order(self.path, nlp.vocab, counts)):
-            whole = len(get_characters(text))
-            characters += whole
-            # Every text has the same chance to be in the sample at the end.
-            place = number if number < SAMPLE else rng.randrange(number + 1)
-            if place < SAMPLE:
-                start = text[:SAMPLE_LENGTH] if isinstance(text, str) else text
-                sample[place : place + 1] = [(start, whole)]
+
+        def read_starts() -> Iterator[tuple[Text, int]]:
+            """Yield the start of each text and the length of the whole; count characters."""
+            nonlocal characters
+            for text in texts:
+                whole = len(get_characters(text))
+                characters += whole
+                yield (text[:SAMPLE_LENGTH] if isinstance(text, str) else text), whole
+
+        sample = draw_sample(read_starts(), SAMPLE, random.Random(0))
         if not sample:
             raise ValueError(Errors.E105.format(path=self.path, counts=counts))
         n_characters = n_words = 0
@@ -395,6 +399,24 @@ def shuffle_texts(texts: Iterable[Text], size: int, rng: random.Random) -> Itera
         yield text
     rng.shuffle(buffer)
     yield from buffer
+
+
+def draw_sample(items: Iterable[T], size: int, rng: random.Random) -> list[T]:
+    """Draw from a stream of any length, of which only the sample is held in memory.
+
+    Each item has the same chance to be in the sample (algorithm R).
+
+    items (Iterable[T]): The stream.
+    size (int): Number of items to draw.
+    rng (random.Random): The generator.
+    RETURNS (List[T]): The sample; the whole stream, in its order, if it is not longer.
+    """
+    sample: list[T] = []
+    for number, item in enumerate(items):
+        place = number if number < size else rng.randrange(number + 1)
+        if place < size:
+            sample[place : place + 1] = [item]
+    return sample
 
 
 def get_characters(text: Text) -> str:

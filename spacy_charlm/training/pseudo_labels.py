@@ -1,27 +1,18 @@
 """Label raw text by a classifier that was trained on a few labelled texts."""
 
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import spacy
-from spacy.language import Language
-from spacy.tokens import Doc, DocBin
-from spacy.util import minibatch
 
-from ..errors import Errors
-from ..files import make_folder
 from ..text.prefetch import BoundedTokenizer
 from ..text.read_texts import read_docbin
 from ..text.text_corpus import Counts, TextCorpus
-from .vector_classifier import BATCH, VectorClassifier
-
-SHARD = 10_000  # texts of a file
-RAW = "raw-{:05d}.spacy"  # sorts after the labelled texts, which are thus read first
+from .raw_labels import LabelledFolder, find_letters, read_batches
+from .vector_classifier import VectorClassifier
 
 
 @dataclass(frozen=True)
@@ -71,6 +62,7 @@ def label_texts(
     train (Path): A .spacy file of texts with categories.
     raw (Path): The raw text: see `TextCorpus`. A text of the training or development part is left
         out, so that no text is learned with two labels, and none that the pipeline is scored on.
+        Texts are compared by their letters and digits.
     vectors (Path): Vectors of words, or of words and bigrams, such as `charlm vectors train` writes
         in the mode document: see `StaticVectors`.
     output (Path): The folder to write to, new or empty: first the labelled texts, then the others,
@@ -86,55 +78,30 @@ def label_texts(
     RAISES (ValueError): If a file cannot be read, the labels or vectors do not fit, or the folder
         is not empty.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ValueError(Errors.E556.format(path=output))
+    folder = LabelledFolder(output)
     nlp = spacy.blank(lang)
     docs = list(read_docbin(train, nlp.vocab))
     dev_docs = list(read_docbin(dev, nlp.vocab)) if dev is not None else []
     teacher = VectorClassifier(vectors, exclusive=not multilabel)
     C = teacher.fit(docs, train, seed=seed)
     accuracy = teacher.score(dev_docs, dev) if dev is not None else None
-    known = {doc.text for doc in chain(docs, dev_docs)}
+    known = {find_letters(doc.text) for doc in chain(docs, dev_docs)}
+    corpus = TextCorpus(raw, max_length=0, limit=limit)
+    size = corpus.measure(nlp.lang or "xx")
+    texts = corpus.read(nlp.vocab, 0, Counts())
+    tokenizer = BoundedTokenizer(nlp.tokenizer, nlp.max_length, nlp.vocab)
     counts = Counter(dict.fromkeys(teacher.labels, 0))
     n_texts = n_known = n_bare = 0
-    make_folder(output)
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, output)
-        DocBin(docs=docs, store_user_data=True).to_disk(output / "labelled.spacy")
-        shard = DocBin()
-        n_shards = 0
-        for batch in _read_raw(nlp, TextCorpus(raw, max_length=0, limit=limit), show):
-            new = [doc for doc in batch if doc.text not in known]
+    with folder.open(docs):
+        for (batch,) in read_batches([tokenizer], texts, size.characters, show):
+            new = [doc for doc in batch if find_letters(doc.text) not in known]
             n_known += len(batch) - len(new)
             for doc, cats in zip(new, teacher.label(new), strict=True):
                 if cats is None:
                     n_bare += 1
                     continue
                 doc.cats = cats
-                shard.add(doc)
+                folder.add(doc)
                 n_texts += 1
                 counts.update(label for label, value in cats.items() if value)
-            if len(shard) >= SHARD:
-                shard.to_disk(output / RAW.format(n_shards))
-                shard, n_shards = DocBin(), n_shards + 1
-        if len(shard):
-            shard.to_disk(output / RAW.format(n_shards))
-        stack.pop_all()  # everything is there: keep it
     return PseudoLabels(len(docs), n_texts, n_known, n_bare, dict(counts), C, accuracy)
-
-
-def _read_raw(
-    nlp: Language, corpus: TextCorpus, show: Callable[[float, int], None]
-) -> Iterator[list[Doc]]:
-    """Read raw texts in batches. The Docs of a batch must not be used after the next one."""
-    counts = Counts()
-    maker = BoundedTokenizer(nlp.tokenizer, nlp.max_length, nlp.vocab)
-    size = corpus.measure(nlp.lang or "xx")
-    characters = words = 0
-    for texts in minibatch(corpus.read(nlp.vocab, 0, counts), BATCH):
-        with maker.memory_zone():
-            docs = list(corpus.make_docs(maker, texts, counts))
-            yield docs
-            characters += sum(len(doc.text) for doc in docs)
-            words += sum(map(len, docs))
-        show(min(1.0, characters / size.characters), words)

@@ -12,7 +12,7 @@ from thinc.types import Ragged
 
 from ..checks import Count, checked
 from ..errors import Errors
-from ..layers.crf import TagGroups, decode, find_spans
+from ..layers.crf import add_outside, decode, find_spans
 from ..pipeline.ner import CharlmNER
 from .calibrate import Callback, adjust_on_dev_corpus, draw_examples, read_batches
 
@@ -87,13 +87,11 @@ def _find_bias(nlp: Language, name: str, examples: Sequence[Example]) -> float:
     weights = [pipe.model.ops.to_numpy(weight) for weight in scores[1:]]
     X: Any = np.concatenate(emissions)
     lengths: Any = np.array([len(doc) for doc in docs], dtype="int32")
-    outside = TagGroups(X.shape[1]).outside
     judge = _make_judge(examples, docs, pipe.labels)
     found = {}
     for bias in BIASES:
-        Xb = X.copy()
-        Xb[:, outside] += bias
-        tags = decode(ops, scores._make((Ragged(Xb, lengths), *weights)))
+        biased = add_outside(Ragged(X, lengths), bias)
+        tags = decode(ops, scores._make((biased, *weights)))
         right = [judge(span) for span in find_spans(tags, X.shape[1])]
         n_found = sum(verdict is not None for verdict in right)
         found[bias] = 2 * sum(map(bool, right)) / (n_found + n_gold)

@@ -8,7 +8,7 @@ from spacy.tokens import Doc, DocBin
 from spacy.training.batchers import configure_minibatch_by_words
 from spacy.util import registry
 
-from spacy_charlm.text.text_corpus import MAX_PASSES, CorpusSize, TextCorpus
+from spacy_charlm.text.text_corpus import MAX_PASSES, CorpusSize, TextCorpus, draw_sample
 
 NLP = spacy.blank("en")
 
@@ -356,3 +356,11 @@ def test_text_corpus_resolves_from_config(path):
     }
     # spacy train resolves the block with paths.raw_text = null.
     assert registry.resolve({"corpus": {**block, "path": None}})["corpus"] is not None
+
+
+def test_draw_sample_gives_each_item_the_same_chance():
+    assert draw_sample(iter("abc"), 5, random.Random(0)) == list("abc")
+    drawn = [i for seed in range(500) for i in draw_sample(range(10), 3, random.Random(seed))]
+    counts = [drawn.count(i) for i in range(10)]
+    assert sum(counts) == 1500 and min(counts) > 110 and max(counts) < 190
+    assert len(set(draw_sample(range(100), 50, random.Random(0)))) == 50

@@ -10,7 +10,7 @@ from spacy.training import Corpus
 from spacy.vocab import Vocab
 
 import spacy_charlm
-from spacy_charlm.training import pseudo_labels
+from spacy_charlm.training import raw_labels
 from spacy_charlm.training.pseudo_labels import label_texts
 from spacy_charlm.training.vector_classifier import VectorClassifier
 
@@ -82,8 +82,8 @@ def test_keeps_the_labelled_texts_first(folder, tmp_path):
 
 def test_shards_hold_all_texts_in_order(folder, tmp_path, monkeypatch):
     run(folder, tmp_path / "one")
-    monkeypatch.setattr(pseudo_labels, "BATCH", 7)
-    monkeypatch.setattr(pseudo_labels, "SHARD", 10)
+    monkeypatch.setattr(raw_labels, "BATCH", 7)
+    monkeypatch.setattr(raw_labels, "SHARD", 10)
     run(folder, tmp_path / "many")
     assert len(list((tmp_path / "many").glob("raw-*.spacy"))) > 3
     one, many = read(tmp_path / "one"), read(tmp_path / "many")
