@@ -97,7 +97,7 @@ class SpellingVectors:
 
     def spell(self, words: Sequence[str]) -> np.ndarray:
         """Compute the vectors of nW words, each of length 1, float32 (nW, width)."""
-        lengths = np.array([len(word) for word in words], dtype="int32")
+        lengths: Any = np.array([len(word) for word in words], dtype="int32")
         codes = find_rows(get_codes(words), CHAR_ROWS, lower=True)
         chars: Any = add_bounds(codes, lengths)
         rows, counts = find_ngrams(NUMPY, chars, lengths + 2, self.ngrams, NGRAM_ROWS)
