@@ -39,7 +39,7 @@ def test_inspect_compares_with_a_config(weights):
     result = run(weights, CONFIG, *ROWS)
     assert result.exit_code == 0, result.output
     assert "model-last.bin fits" in result.output
-    assert "equal settings: 20" in result.output.replace("\n", " ")
+    assert "equal settings: 21" in result.output.replace("\n", " ")
     assert "config block" not in result.output
 
 
@@ -48,7 +48,7 @@ def test_inspect_prints_the_verdict_and_the_differences_only(weights):
     assert result.exit_code == 1
     lines = [line for line in result.output.splitlines() if line.strip()]
     assert "model-last.bin does not fit" in lines[0]
-    assert "different settings: 1, equal settings: 19" in result.output
+    assert "different settings: 1, equal settings: 20" in result.output
     assert "- embed.ngram_rows: weights 9, config 20000" in lines
     assert len(lines) <= 6
 
