@@ -47,10 +47,11 @@ def test_ewt_corpus_keeps_tokens_and_trees(run, tmp_path):
     (tmp_path / "ewt" / "en_ewt-ud-train.conllu").write_text(SENTENCE * 10, encoding="utf8")
     with gzip.open(tmp_path / "ewt" / "en_ewt-ud-dev.conllu.gz", "wt", encoding="utf8") as file:
         file.write(SENTENCE * 2)  # the same, zipped
-    result = run("--n-train", "5", "--n-stop", "3")
+    result = run("--sizes", "2", "--sizes", "5", "--n-stop", "3")
     assert result.exit_code == 0, result.output
-    docs = {name: read(tmp_path / "out" / f"{name}.spacy") for name in ("raw", "train", "stop")}
-    assert {name: len(found) for name, found in docs.items()} == {"raw": 10, "train": 5, "stop": 3}
+    sizes = {"raw": 10, "train-2": 2, "train-5": 5, "train-all": 7, "stop": 3}
+    docs = {name: read(tmp_path / "out" / f"{name}.spacy") for name in sizes}
+    assert {name: len(found) for name, found in docs.items()} == sizes
     dev = read(tmp_path / "out" / "dev.spacy")
     assert len(dev) == 2
     assert [token.text for token in dev[0]] == ["She", "ca", "n't", "."]

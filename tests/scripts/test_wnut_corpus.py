@@ -102,11 +102,24 @@ def test_wnut_corpus_writes_all_files(wnut, data, tmp_path):
     assert dev[1][0].ent_iob_ == "O"
     texts = [row["text"] for row in srsly.read_jsonl(output / "raw.jsonl")]
     assert texts == ["a post 😀", "another", "third", "review 0", "review 1"]
+    assert [row["text"] for row in srsly.read_jsonl(output / "posts.jsonl")] == texts[:3]
     wnut.main(data, output, n_imdb=0, n_raw=2, stop_share=0.1, seed=0)
     assert [row["text"] for row in srsly.read_jsonl(output / "raw.jsonl")] == texts[:2]
     assert [d.text for d in read_docs(output / "stop.spacy")] == [d.text for d in stop]
     wnut.main(data, output, n_imdb=0, n_raw=2, stop_share=0.1, seed=1)
     assert [d.text for d in read_docs(output / "stop.spacy")] != [d.text for d in stop]
+
+
+def test_wnut_corpus_leaves_out_posts_of_dev(wnut, data, tmp_path):
+    """However they are tokenised, and in whatever case."""
+    output = tmp_path / "out"
+    wnut.main(data, output, n_imdb=0, n_raw=0, stop_share=0.1, seed=0)
+    post = read_docs(output / "dev.spacy")[0].text
+    with gzip.open(data / "wnut17" / "raw.txt.gz", "at", encoding="utf8") as file:
+        file.write(f"{post.upper().replace(' ', '  ')}\nnew\n")
+    wnut.main(data, output, n_imdb=0, n_raw=0, stop_share=0.1, seed=0)
+    texts = [row["text"] for row in srsly.read_jsonl(output / "posts.jsonl")]
+    assert texts == ["a post 😀", "another", "third", "new"]
 
 
 def test_wnut_corpus_without_posts(wnut, data, tmp_path):
