@@ -278,17 +278,22 @@ def save_with_card(nlp, path):
     path.write_bytes(model.to_bytes())
 
 
+def assert_loads_without_files(path, pipelines, source, folder):
+    """Loaded, saved and loaded again, the weights compute what their source computes."""
+    for nlp in pipelines:
+        create_load_weights_v1(path)(nlp)
+        assert_array_equal(vectors(nlp), vectors(source))
+        nlp.to_disk(folder)
+        assert_array_equal(vectors(spacy.load(folder)), vectors(source))
+    assert_array_equal(vectors(load_pretrained(path)), vectors(source))
+
+
 def test_load_weights_brings_the_table(weights, table, tmp_path):
     path, source = weights
     same, other = make_nlp(**make_table(table)), make_nlp(**make_table())
     assert not np.array_equal(vectors(same), vectors(source))
     Path(table).unlink()
-    for nlp in (same, other):
-        create_load_weights_v1(path)(nlp)
-        assert_array_equal(vectors(nlp), vectors(source))
-        nlp.to_disk(tmp_path / "saved")
-        assert_array_equal(vectors(spacy.load(tmp_path / "saved")), vectors(source))
-    assert_array_equal(vectors(load_pretrained(path)), vectors(source))
+    assert_loads_without_files(path, (same, other), source, tmp_path / "saved")
     with pytest.raises(ValueError, match="E290.*vectors.txt"):
         make_nlp(**make_table(table))
 
@@ -331,12 +336,7 @@ def test_load_weights_brings_the_lexicons(table, lists, tmp_path, has_table):
     other = make_nlp(**make_lexicons(), **make_table() if has_table else {})
     shutil.rmtree(lists)
     Path(table).unlink()
-    for nlp in (same, other):
-        create_load_weights_v1(path)(nlp)
-        assert_array_equal(vectors(nlp), vectors(source))
-        nlp.to_disk(tmp_path / "saved")
-        assert_array_equal(vectors(spacy.load(tmp_path / "saved")), vectors(source))
-    assert_array_equal(vectors(load_pretrained(path)), vectors(source))
+    assert_loads_without_files(path, (same, other), source, tmp_path / "saved")
     with pytest.raises(ValueError, match="E341.*'cities'.*lists"):
         make_nlp(**make_lexicons(str(lists)))
 
