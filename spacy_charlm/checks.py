@@ -62,7 +62,9 @@ HeadBlock = Annotated[
 MaskingBlock = Annotated[
     Any, Block('@misc = "spacy-charlm.WordMasking.v1"', ("restart",), ("kind",))
 ]
-TableBlock = Annotated[Any, Block('@misc = "spacy-charlm.VectorTable.v1"', ("width", "max_words"))]
+TableBlock = Annotated[
+    Any, Block('@misc = "spacy-charlm.VectorTable.v1"', ("width", "max_words", "fuzzy"))
+]
 LexiconsBlock = Annotated[Any, Block('@misc = "spacy-charlm.Lexicons.v1"', ("width", "names"))]
 CorpusBlock = Annotated[Any, Block('@readers = "spacy-charlm.TextCorpus.v1"', (), ("kind",))]
 

@@ -1,13 +1,12 @@
 """Docs with empty, repeated, unseen and non-ASCII words, and a small CharCNN to read them."""
 
 import numpy as np
-from spacy.strings import get_string_id
 from spacy.tokens import Doc
 from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 
+from spacy_charlm.layers.spelling_hashes import hash_spellings
 from spacy_charlm.layers.vector_table import TableRows
-from spacy_charlm.layers.word_hashes import hash_words
 
 WORDS = ["the", "cat", "saw", "The", "naïve", "encyclopaedia", "😀"]
 VOCAB = Vocab(strings=WORDS)
@@ -33,14 +32,11 @@ SMALL = {
 class SampleTable:
     """A table of all words but the last, in place of a VectorTable."""
 
-    width, max_words = 3, 0
-
-    def hash(self, word):
-        return hash_words(np.array([get_string_id(word)], dtype="uint64"))[0]
+    width, max_words, fuzzy = 3, 0, False
 
     def __call__(self):
         rng = np.random.default_rng(4)
-        keys = np.sort([self.hash(word) for word in WORDS[:-1]])
+        keys = np.sort(hash_spellings(WORDS[:-1]))
         values = rng.integers(-127, 128, size=(len(keys), self.width)).astype("int8")
         scale = rng.uniform(0.01, 0.02, size=len(keys)).astype("float32")
         return TableRows(keys, values, scale, lower=False)

@@ -116,6 +116,9 @@ def build_char_cnn_v1(
     if table is not None and include_static_vectors:
         raise ValueError(Errors.E291)
     blocks = [block for block in (table, lexicons) if block is not None]
+    tables = [
+        vector_table(block.width, block, fuzzy=block is table and table.fuzzy) for block in blocks
+    ]
     has_vectors = bool(blocks) or include_static_vectors
     reader = read_words(
         attrs=attrs,
@@ -123,7 +126,7 @@ def build_char_cnn_v1(
         max_chars=max_chars,
         normalise=normalise,
         include_static_vectors=include_static_vectors,
-        tables=[vector_table(block.width, block) for block in blocks],
+        tables=tables,
     )
     chars = embed_chars(
         char_width, char_rows, [conv(nF, char_width, w) for nF, w in zip(filters, windows)]

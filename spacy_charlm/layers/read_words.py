@@ -20,7 +20,6 @@ from ..errors import Errors
 from ..types import HIDDEN_CHAR, MaskedDocs, WordChars
 from .characters import add_bounds, check_table, find_rows, get_codes
 from .vector_table import TableModel
-from .word_hashes import hash_words
 
 MASKED_ID = np.uint64(2**64 - 1)  # replaces ORTH and every attribute of a masked word
 FORMS = ("none", "NFC", "NFKC")
@@ -106,7 +105,7 @@ def read_words(
         of this number of characters. Recommended values: 24 to 64.
     normalise (str): Unicode form in which words are read: "none", "NFC" or "NFKC".
     include_static_vectors (bool): Whether to read the vocab's vectors.
-    tables (Sequence[Model[Ints1d, Floats2d]]): Layers that have vectors of words. These follow
+    tables (Sequence[Model]): Layers that have vectors of words, from `vector_table`. These follow
         those of the vocab.
     RETURNS (Model[List[Doc], WordChars]): The layer. It has no parameters that are trained.
     RAISES (ValueError): If an argument is out of its range.
@@ -272,17 +271,14 @@ def _read_texts(words: DistinctWords, masked: np.ndarray, form: Any, max_chars: 
 
 
 def _look_up(table: TableModel, words: DistinctWords, is_train: bool) -> Floats2d:
-    """Look up the words in the table; hash 0 stands for hidden ones."""
-    ids = np.zeros(len(words.keys), dtype="uint64")
-    visible = np.flatnonzero(~words.vector_hidden & (words.ids[:, 0] != MASKED_ID))
+    """Look up the words in the table, hidden ones as empty words."""
+    visible = ~words.vector_hidden & (words.ids[:, 0] != MASKED_ID)
     strings: Any = words.vocab.strings if words.vocab is not None else {}
-    orths = words.ids[visible, 0].tolist()
-    texts = [words.texts.get(orth) or strings[orth] for orth in orths]
-    if table.attrs.get("lower"):
-        texts = [text.lower() for text in texts]
-    ids[visible] = [get_string_id(text) for text in texts]
-    hashes: Any = hash_words(ids)
-    return table(hashes, is_train)[0]
+    texts = [
+        (words.texts.get(orth) or strings[orth]) if is_visible else ""
+        for orth, is_visible in zip(words.ids[:, 0].tolist(), visible.tolist())
+    ]
+    return table(texts, is_train)[0]
 
 
 def _read_vectors(model: WordReader, words: DistinctWords) -> Floats2d:

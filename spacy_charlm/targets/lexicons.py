@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from spacy.strings import get_string_id
 
 from ..checks import checked
 from ..errors import Errors
+from ..layers.spelling_hashes import hash_spellings
 from ..layers.vector_table import TableRows
-from ..layers.word_hashes import hash_words
 from ..text.read_texts import read_lines
 
 ENDINGS = (".txt", ".txt.gz")
@@ -57,7 +56,9 @@ class Lexicons:
         return self._rows
 
     def _read(self, folder: Path) -> TableRows:
-        columns = [_hash(words) for name in self.names for words in _read_list(folder, name)]
+        columns = [
+            hash_spellings(list(words)) for name in self.names for words in _read_list(folder, name)
+        ]
         keys = np.unique(np.concatenate(columns))
         keys = keys[keys > 0]
         values = np.zeros((len(keys), self.width), dtype="int8")
@@ -96,7 +97,3 @@ def _list_files(folder: Path) -> str:
         return "a file" if folder.exists() else "no such folder"
     names = sorted(path.name for path in folder.iterdir() if path.name.endswith(ENDINGS))
     return ", ".join(names[:10]) + ", ..." * (len(names) > 10) or "no list in it"
-
-
-def _hash(words: set[str]) -> np.ndarray:
-    return hash_words(np.array([get_string_id(word) for word in words], dtype="uint64"))

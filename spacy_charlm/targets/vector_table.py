@@ -1,17 +1,19 @@
 """A small table of word vectors for the embed layer, made of a large one."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from spacy.strings import get_string_id
 
 from ..checks import Count, Size, checked
 from ..errors import Errors
+from ..layers.spelling_hashes import hash_spellings
 from ..layers.vector_table import TableRows
-from ..layers.word_hashes import hash_words
 from ..quantized import pack_array
 from .read_vectors import read_table
+
+MOST_LETTERS, LEAST_LETTERS = 64, 0.001
 
 
 class VectorTable:
@@ -35,10 +37,17 @@ class VectorTable:
     """
 
     @checked("spacy-charlm.VectorTable.v1")
-    def __init__(self, path: Path | None = None, width: Size = 64, max_words: Count = 0) -> None:
+    def __init__(
+        self,
+        path: Path | None = None,
+        width: Size = 64,
+        max_words: Count = 0,
+        fuzzy: bool = False,
+    ) -> None:
         self.path = None if path is None else Path(path)
         self.width = width
         self.max_words = max_words
+        self.fuzzy = fuzzy
         self._rows: TableRows | None = None
 
     def __call__(self) -> TableRows | None:
@@ -64,11 +73,27 @@ class VectorTable:
         if not finite.all():
             row = int(np.argmin(finite))
             raise ValueError(Errors.E207.format(where=path, word=words[row]))
-        hashes = np.array([get_string_id(word) for word in words], dtype="uint64")
-        keys, rows = np.unique(hash_words(hashes), return_index=True)
+        keys, rows = np.unique(hash_spellings(words), return_index=True)
         keys, rows = keys[keys > 0], rows[keys > 0]
         packed = pack_array(reduce_vectors(vectors, self.width)[rows], "int8")
-        return TableRows(keys, packed["values"], packed["scale"].ravel(), lower)
+        letters = find_letters(words)
+        return TableRows(keys, packed["values"], packed["scale"].ravel(), lower, letters)
+
+
+def find_letters(words: Sequence[str]) -> str:
+    """Find the letters of words that are not upper case, the most frequent ones first.
+
+    Rare ones are left out: the scripts and accents of the few foreign words of a table would make
+    the search for misspelled words slow.
+
+    words (Sequence[str]): The words.
+    RETURNS (str): At most 64 letters, each of which makes up 0.1 % of all letters or more.
+    """
+    counts = Counter(char for word in words for char in word if char.isalpha())
+    least = LEAST_LETTERS * counts.total()
+    return "".join(char for char, n in counts.most_common() if n >= least and char == char.lower())[
+        :MOST_LETTERS
+    ]
 
 
 def find_places(words: Sequence[str], vectors: np.ndarray) -> tuple[dict[str, int], bool]:

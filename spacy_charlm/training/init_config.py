@@ -100,14 +100,15 @@ EMBEDS: dict[str, Block] = {
     },
 }
 # Word vectors that the character CNN reads as well. Pretraining may predict the same vectors, so it
-# hides them from more tokens.
+# hides them from more tokens, and does not look them up for misspelled words.
 TABLE: Block = {
     "@misc": "spacy-charlm.VectorTable.v1",
     "path": "${paths.table}",
     "width": 64,
     "max_words": 0,
 }
-PRETRAINING_DROPOUT, TRAINING_DROPOUT = 0.5, 0.2
+PRETRAINING_TABLE: Block = {"table": {**TABLE, "fuzzy": False}, "vectors_dropout": 0.5}
+TRAINING_TABLE: Block = {"table": {**TABLE, "fuzzy": True}, "vectors_dropout": 0.2}
 EMBED_TEXTS = {
     "CharCNN": "the character CNN",
     "MultiHashEmbed": "spaCy's MultiHashEmbed",
@@ -488,8 +489,8 @@ def init_config(options: ConfigOptions) -> Config:
         "encode": _make_encoder("components.tok2vec.model", {**HASH_EMBED_CNN, **size}),
     }
     if options.table:
-        dropout = PRETRAINING_DROPOUT if options.task == PRETRAIN else TRAINING_DROPOUT
-        _add_table(tok2vec["embed"], dropout)
+        table = PRETRAINING_TABLE if options.task == PRETRAIN else TRAINING_TABLE
+        tok2vec["embed"] |= {"include_static_vectors": False, **table}
     components = {"tok2vec": {"factory": "tok2vec", "model": tok2vec}, **task.components}
     nlp: Block = {
         "lang": options.lang,
@@ -561,13 +562,6 @@ def _make_embed(options: ConfigOptions, width: Any) -> Block:
         size = SIZES[options.optimize]
         block.update({name: size[name] for name in ("filters", "cache_size") if name in size})
     return _complete(block)
-
-
-def _add_table(embed: Block, vectors_dropout: float) -> None:
-    """Let an embed layer read word vectors from a table of its own, and none of the vocab."""
-    embed["include_static_vectors"] = False
-    embed["vectors_dropout"] = vectors_dropout
-    embed["table"] = TABLE
 
 
 def _make_encoder(where: str, settings: Block) -> Block:
@@ -768,7 +762,7 @@ def insert_pretraining(
     if options.table:
         others = ", in place of the vectors in [initialize]"
         others = others if embed.get("include_static_vectors") else ""
-        _add_table(embed, TRAINING_DROPOUT)
+        embed |= {"include_static_vectors": False, **TRAINING_TABLE}
         notes.append(f"Gave it a table with the word vectors of [paths.table]{others}.")
     if embed.get("include_static_vectors") and vectors is None:
         embed["include_static_vectors"] = False

@@ -153,7 +153,7 @@ def get_table(config, component="tok2vec", layer=""):
 
 
 TABLE = {"@misc": "spacy-charlm.VectorTable.v1", "path": "${paths.table}"}
-TABLE |= {"width": 64, "max_words": 0}
+TABLE |= {"width": 64, "max_words": 0, "fuzzy": True}
 
 
 @pytest.mark.parametrize("task", [PRETRAIN, *TRAINED])
@@ -162,7 +162,8 @@ def test_init_config_with_a_table(task):
     plain = init_config(ConfigOptions(**options))
     assert get_table(plain) == (None, None, 0.0) and "table" not in plain["paths"]
     config = init_config(ConfigOptions(**options, table="words.txt"))
-    assert get_table(config) == (TABLE, "words.txt", 0.5 if task == PRETRAIN else 0.2)
+    expected = ({**TABLE, "fuzzy": False}, 0.5) if task == PRETRAIN else (TABLE, 0.2)
+    assert get_table(config) == (expected[0], "words.txt", expected[1])
     embed = check(config).get_pipe("tok2vec").model.get_ref("embed")
     assert any(node.name == "vector_table" for node in embed.walk())
     # Nothing else changes.

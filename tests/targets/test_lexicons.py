@@ -3,11 +3,10 @@ import gzip
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from spacy.strings import get_string_id
 
 from spacy_charlm.layers.read_words import VectorsDropout, find_words, read_words, spell_words
+from spacy_charlm.layers.spelling_hashes import hash_spellings
 from spacy_charlm.layers.vector_table import vector_table
-from spacy_charlm.layers.word_hashes import hash_words
 from spacy_charlm.targets.lexicons import Lexicons
 from spacy_charlm.types import HIDDEN_CHAR, MaskedDocs
 from tests.sample_docs import make_doc
@@ -26,7 +25,7 @@ def folder(tmp_path):
 
 
 def look_up(rows, word):
-    key = hash_words(np.array([get_string_id(word)], dtype="uint64"))[0]
+    (key,) = hash_spellings([word])
     return rows.values[rows.keys.tolist().index(key)].tolist()
 
 

@@ -3,12 +3,11 @@ import gzip
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from spacy.strings import get_string_id
 from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 
-from spacy_charlm.layers.word_hashes import hash_words
-from spacy_charlm.targets.vector_table import VectorTable, reduce_vectors
+from spacy_charlm.layers.spelling_hashes import hash_spellings
+from spacy_charlm.targets.vector_table import VectorTable, find_letters, reduce_vectors
 
 RNG = np.random.default_rng(0)
 WORDS = [f"word{i}" for i in range(30)]
@@ -21,13 +20,9 @@ def write_text(path, words=WORDS, vectors=VECTORS):
     return path
 
 
-def hash_texts(words):
-    return hash_words(np.array([get_string_id(word) for word in words], dtype="uint64"))
-
-
 def look_up(rows, words):
     """The vectors of words in a table."""
-    places = [rows.keys.tolist().index(key) for key in hash_texts(words).tolist()]
+    places = [rows.keys.tolist().index(key) for key in hash_spellings(words).tolist()]
     return rows.values[places] * rows.scale[places].reshape(-1, 1)
 
 
@@ -76,9 +71,16 @@ def test_vector_table_leaves_out_rows_that_are_not_words(tmp_path):
     vectors = RNG.normal(size=(6, 4))
     vectors[1] = 0
     rows = VectorTable(write_text(tmp_path / "v.txt", words, vectors), width=2)()
-    assert rows.keys.tolist() == sorted(hash_texts(words[3:]).tolist()) and not rows.lower
+    assert rows.keys.tolist() == sorted(hash_spellings(words[3:]).tolist()) and not rows.lower
     few = VectorTable(tmp_path / "v.txt", width=2, max_words=1)()
-    assert few.keys.tolist() == hash_texts(["Cat"]).tolist()
+    assert few.keys.tolist() == hash_spellings(["Cat"]).tolist()
+
+
+def test_vector_table_finds_the_letters_of_its_words():
+    assert find_letters(["Eben", "BE", "3e", "d'e"] * 900 + ["ñ"]) == "ebnd"
+    assert find_letters(["eß", "щи", "中"]) == "eßщи中"
+    assert len(find_letters([chr(code) for code in range(0x4E00, 0x4F00)])) == 64
+    assert find_letters([]) == ""
 
 
 SPELLINGS = ["The", "the", "THE", "of", "Of", "Rome", "ROME"]
@@ -97,12 +99,12 @@ def test_vector_table_stores_spellings_with_one_vector_once(tmp_path, kind):
         path = tmp_path / "vocab"
         vocab.to_disk(path)
     rows, words = VectorTable(path, width=3)(), ["the", "of", "rome"]
-    assert rows.lower and rows.keys.tolist() == sorted(hash_texts(words).tolist())
+    assert rows.lower and rows.keys.tolist() == sorted(hash_spellings(words).tolist())
     # The components are those of the distinct rows.
     expected = reduce_vectors(VECTORS[:3], 3)
     assert_allclose(look_up(rows, words), expected, atol=rows.scale.max() * 0.51)
     two = VectorTable(path, width=3, max_words=2)()
-    assert two.lower and two.keys.tolist() == sorted(hash_texts(words[:2]).tolist())
+    assert two.lower and two.keys.tolist() == sorted(hash_spellings(words[:2]).tolist())
 
 
 @pytest.mark.parametrize("different", [2, 6])
@@ -111,7 +113,7 @@ def test_vector_table_stores_each_spelling_if_two_differ(tmp_path, different):
     vectors = VECTORS[ROWS]
     vectors[different, -1] += 0.1
     rows = VectorTable(write_text(tmp_path / "v.txt", SPELLINGS, vectors), width=3)()
-    assert not rows.lower and rows.keys.tolist() == sorted(hash_texts(SPELLINGS).tolist())
+    assert not rows.lower and rows.keys.tolist() == sorted(hash_spellings(SPELLINGS).tolist())
     expected = reduce_vectors(vectors, 3)
     assert_allclose(look_up(rows, SPELLINGS), expected, atol=rows.scale.max() * 0.51)
 
