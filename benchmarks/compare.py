@@ -1,6 +1,6 @@
 """Speed of our parts compared with spaCy's own, on the same texts, in one run.
 
-python benchmarks/compare.py TEXT --parts embed,update,pipeline,depth,costs --output results.jsonl
+python benchmarks/compare.py TEXT --output results.jsonl
 
 The two sides of a comparison run in turn on the same batches, and a ratio is computed for each
 pair of runs, because times on a shared machine are noisy. Above 1, ours is faster.
@@ -18,6 +18,7 @@ from costs import Cost, measure_costs
 from models import (
     DEPTH,
     build_embed,
+    build_embed_with_table,
     build_pipeline,
     build_update,
     make_backends,
@@ -50,7 +51,7 @@ def main(
     text: Annotated[Path, typer.Argument(help="Raw text: .txt, .jsonl, .gz of both, .spacy")],
     parts: Annotated[
         str, typer.Option(help="What to compare, separated by commas")
-    ] = "embed,update,pipeline,depth,costs",
+    ] = "embed,table,update,pipeline,depth,costs",
     pairs: Annotated[int, typer.Option(help="Runs of each side")] = 9,
     batches: Annotated[int, typer.Option(help="Batches of 3,000 words per run")] = 5,
     output: Annotated[Path | None, typer.Option(help="Append the results as JSON lines")] = None,
@@ -137,6 +138,25 @@ def compare_embeds(batches: Batches, pairs: int, backends: Backends) -> Iterator
             yield time_pairs(f"{question}; {name}", *sides, batches, words=words, pairs=pairs)
 
 
+def compare_tables(batches: Batches, pairs: int, backends: Backends) -> Iterator[Ratio]:
+    """Compare embed layers with a table of vectors that looks for misspelled words, or does not."""
+    docs = [doc for batch in batches for doc in batch]
+    words = _count(batches)
+    for name, ops in backends.items():
+        set_current_ops(ops)
+        (fuzzy, lacks), (plain, _) = (build_embed_with_table(docs, fuzzy=x) for x in (True, False))
+        what = f"table that lacks {lacks:.0%} of the distinct words"
+        for question, make in (
+            ("training", train_embed),
+            ("empty cache", predict_uncached),
+            ("full cache", lambda embed: embed.predict),
+        ):
+            sides = (("fuzzy", make(fuzzy)), ("not fuzzy", make(plain)))
+            yield time_pairs(
+                f"{what}, {question}; {name}", *sides, batches, words=words, pairs=pairs
+            )
+
+
 def compare_updates(batches: Batches, pairs: int, backends: Backends) -> Iterator[Ratio]:
     """Compare whole updates of `spacy pretrain`. Ours use NumPy's BLAS, as in our configs."""
     docs = [doc for batch in batches for doc in batch]
@@ -195,6 +215,7 @@ def time_pipelines(
 
 PARTS: dict[str, Callable[[Batches, int, Backends], Iterator[Ratio]]] = {
     "embed": compare_embeds,
+    "table": compare_tables,
     "update": compare_updates,
     "pipeline": compare_pipelines,
     "depth": compare_depths,

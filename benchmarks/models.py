@@ -3,6 +3,7 @@
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,12 @@ from spacy.training.pretrain import create_pretraining_model, make_update
 from spacy.util import load_config, load_model_from_config, registry
 from thinc.api import Config, CupyOps, Model, NumpyOps, Ops, fix_random_seed, set_dropout_rate
 
+from spacy_charlm.layers.spelling_hashes import hash_spellings
+from spacy_charlm.layers.vector_table import TableRows
+from spacy_charlm.targets.vector_table import VectorTable
+
 WIDTH, DEPTH, HIDDEN_SIZE = 96, 4, 300
+N_TABLE = 45_000
 N_TARGETS, TARGET_WIDTH = 20_000, 100  # random vectors: their values do not change the speed
 DROPOUT = 0.1
 EMBEDS: dict[str, dict[str, Any]] = {
@@ -78,6 +84,46 @@ def build_embed(name: str, docs: Sequence[Doc]) -> Model:
     embed.initialize(X=list(docs))
     set_dropout_rate(embed, DROPOUT)
     return embed
+
+
+def build_embed_with_table(docs: Sequence[Doc], *, fuzzy: bool) -> tuple[Model, float]:
+    """Build and initialise a CharCNN whose table has the words that occur twice, and others.
+
+    docs (Sequence[Doc]): The texts.
+    fuzzy (bool): Whether the table also looks for misspelled words.
+    RETURNS (Tuple[Model, float]): The embed layer, and the share of distinct words that the table
+        lacks.
+    """
+    fix_random_seed(0)
+    counts = Counter(token.lower_ for doc in docs for token in doc)
+    words = [word for word, n in counts.items() if n > 1]
+    lacks = 1 - len(words) / len(counts)
+    table = RandomTable([*words, *map(str, range(N_TABLE - len(words)))], fuzzy)
+    build = registry.architectures.get("spacy-charlm.CharCNN.v1")
+    embed = build(width=WIDTH, table=table)
+    embed.initialize(X=list(docs))
+    set_dropout_rate(embed, DROPOUT)
+    return embed, lacks
+
+
+class RandomTable(VectorTable):
+    """A table of random vectors.
+
+    words (Sequence[str]): Its words.
+    fuzzy (bool): Whether it looks for misspelled words.
+    """
+
+    def __init__(self, words: Sequence[str], fuzzy: bool) -> None:
+        super().__init__(fuzzy=fuzzy)
+        self._words = words
+
+    def __call__(self) -> TableRows:
+        """Make the rows."""
+        keys = np.unique(hash_spellings(self._words))
+        rng = np.random.default_rng(0)
+        values = rng.integers(-127, 128, (len(keys), self.width), dtype="int8")
+        scale = np.full(len(keys), 0.01, dtype="float32")
+        return TableRows(keys, values, scale, lower=True, letters=ascii_lowercase)
 
 
 def train_embed(embed: Model) -> Callable[[list[Doc]], None]:
