@@ -89,7 +89,7 @@ def test_flops_are_those_of_the_matrix_products():
 
 
 def test_benchmark_names_an_unknown_part():
-    with pytest.raises(ValueError, match="charlm E680.*embed, update, pipeline.*found other"):
+    with pytest.raises(ValueError, match="charlm E680.*embed, table, update.*found other"):
         run_benchmark(make_batches(), ["other"], 1, print)
 
 
