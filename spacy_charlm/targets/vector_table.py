@@ -76,12 +76,12 @@ class VectorTable:
         keys, rows = np.unique(hash_spellings(words), return_index=True)
         keys, rows = keys[keys > 0], rows[keys > 0]
         packed = pack_array(reduce_vectors(vectors, self.width)[rows], "int8")
-        letters = find_letters(words)
+        letters = list_letters(words)
         return TableRows(keys, packed["values"], packed["scale"].ravel(), lower, letters)
 
 
-def find_letters(words: Sequence[str]) -> str:
-    """Find the letters of words that are not upper case, the most frequent ones first.
+def list_letters(words: Sequence[str]) -> str:
+    """List the letters of words that are not upper case, the most frequent ones first.
 
     Rare ones are left out: the scripts and accents of the few foreign words of a table would make
     the search for misspelled words slow.

@@ -7,7 +7,7 @@ from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 
 from spacy_charlm.layers.spelling_hashes import hash_spellings
-from spacy_charlm.targets.vector_table import VectorTable, find_letters, reduce_vectors
+from spacy_charlm.targets.vector_table import VectorTable, list_letters, reduce_vectors
 
 RNG = np.random.default_rng(0)
 WORDS = [f"word{i}" for i in range(30)]
@@ -77,10 +77,10 @@ def test_vector_table_leaves_out_rows_that_are_not_words(tmp_path):
 
 
 def test_vector_table_finds_the_letters_of_its_words():
-    assert find_letters(["Eben", "BE", "3e", "d'e"] * 900 + ["ñ"]) == "ebnd"
-    assert find_letters(["eß", "щи", "中"]) == "eßщи中"
-    assert len(find_letters([chr(code) for code in range(0x4E00, 0x4F00)])) == 64
-    assert find_letters([]) == ""
+    assert list_letters(["Eben", "BE", "3e", "d'e"] * 900 + ["ñ"]) == "ebnd"
+    assert list_letters(["eß", "щи", "中"]) == "eßщи中"
+    assert len(list_letters([chr(code) for code in range(0x4E00, 0x4F00)])) == 64
+    assert list_letters([]) == ""
 
 
 SPELLINGS = ["The", "the", "THE", "of", "Of", "Rome", "ROME"]
