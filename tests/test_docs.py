@@ -217,3 +217,10 @@ def test_docs_lines_of_prose_end_at_100_characters(page):
     for line in BLOCK.sub("", GENERATED.sub("", read(page))).splitlines():
         is_prose = not re.match(r"\s*(\||!\[)", line) and "](http" not in line
         assert not is_prose or len(line) <= 100, line
+
+
+def test_reference_describes_every_setting():
+    lines = read(ROOT / "docs" / "reference.md").splitlines()
+    rows = [line.strip("|").split(" | ") for line in lines if line.startswith("| `")]
+    assert len(rows) > 200
+    assert not [row for row in rows if not row[-1].strip()]

@@ -34,6 +34,9 @@ class VectorTable:
         Recommended values: 32 to 128.
     max_words (int): Words kept, the first ones of the file; 0 keeps all. Spellings that share a
         vector count once.
+    fuzzy (bool): Whether a word that the table lacks gets the mean vector of those of its words
+        that are one typo away: a letter left out, added, replaced, or swapped with the next one.
+        This holds for words of 4 to 24 letters.
     """
 
     @checked("spacy-charlm.VectorTable.v1")
@@ -91,9 +94,8 @@ def list_letters(words: Sequence[str]) -> str:
     """
     counts = Counter(char for word in words for char in word if char.isalpha())
     least = LEAST_LETTERS * counts.total()
-    return "".join(char for char, n in counts.most_common() if n >= least and char == char.lower())[
-        :MOST_LETTERS
-    ]
+    letters = [x for x, n in counts.most_common() if n >= least and x == x.lower()]
+    return "".join(letters[:MOST_LETTERS])
 
 
 def find_places(words: Sequence[str], vectors: np.ndarray) -> tuple[dict[str, int], bool]:
