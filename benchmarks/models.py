@@ -77,10 +77,10 @@ def make_backends(*, gpu: bool) -> dict[str, Ops]:
     return {"NumPy's BLAS": NumpyOps(use_blis=False), "BLIS": NumpyOps(use_blis=True)}
 
 
-def build_embed(name: str, docs: Sequence[Doc]) -> Model:
-    """Build and initialise an embed layer of EMBEDS."""
+def build_embed(name: str, docs: Sequence[Doc], **settings: Any) -> Model:
+    """Build and initialise an embed layer of EMBEDS, with further settings."""
     fix_random_seed(0)
-    embed = registry.resolve({"embed": EMBEDS[name]})["embed"]
+    embed = registry.resolve({"embed": {**EMBEDS[name], **settings}})["embed"]
     embed.initialize(X=list(docs))
     set_dropout_rate(embed, DROPOUT)
     return embed
@@ -94,16 +94,11 @@ def build_embed_with_table(docs: Sequence[Doc], *, fuzzy: bool) -> tuple[Model, 
     RETURNS (Tuple[Model, float]): The embed layer, and the share of distinct words that the table
         lacks.
     """
-    fix_random_seed(0)
     counts = Counter(token.lower_ for doc in docs for token in doc)
     words = [word for word, n in counts.items() if n > 1]
     lacks = 1 - len(words) / len(counts)
     table = RandomTable([*words, *map(str, range(N_TABLE - len(words)))], fuzzy)
-    build = registry.architectures.get("spacy-charlm.CharCNN.v1")
-    embed = build(width=WIDTH, table=table)
-    embed.initialize(X=list(docs))
-    set_dropout_rate(embed, DROPOUT)
-    return embed, lacks
+    return build_embed("CharCNN", docs, table=table), lacks
 
 
 class RandomTable(VectorTable):

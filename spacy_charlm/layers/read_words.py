@@ -205,7 +205,8 @@ def spell_words(model: WordReader, words: DistinctWords, is_train: bool = False)
     respelled = np.isin(orths, np.fromiter(words.texts, dtype="uint64"))
     hidden = np.repeat(respelled, lengths) & (codes == ord(HIDDEN_CHAR))
     hidden |= np.repeat(masked, lengths)
-    vectors = [_look_up(table, words, is_train) for table in model.layers]
+    shown = _list_shown(words, masked) if model.layers else []
+    vectors = [table(shown, is_train)[0] for table in model.layers]
     if model.attrs["include_static_vectors"]:
         vectors.insert(0, _read_vectors(model, words))
     return WordChars(
@@ -270,15 +271,14 @@ def _read_texts(words: DistinctWords, masked: np.ndarray, form: Any, max_chars: 
     return texts
 
 
-def _look_up(table: TableModel, words: DistinctWords, is_train: bool) -> Floats2d:
-    """Look up the words in the table, hidden ones as empty words."""
-    visible = ~words.vector_hidden & (words.ids[:, 0] != MASKED_ID)
+def _list_shown(words: DistinctWords, masked: np.ndarray) -> list[str]:
+    """Return the words that tables may look up; an empty word for one that is hidden."""
     strings: Any = words.vocab.strings if words.vocab is not None else {}
-    texts = [
-        (words.texts.get(orth) or strings[orth]) if is_visible else ""
-        for orth, is_visible in zip(words.ids[:, 0].tolist(), visible.tolist())
+    hidden = words.vector_hidden | masked
+    return [
+        "" if is_hidden else words.texts.get(orth) or strings[orth]
+        for orth, is_hidden in zip(words.ids[:, 0].tolist(), hidden.tolist())
     ]
-    return table(texts, is_train)[0]
 
 
 def _read_vectors(model: WordReader, words: DistinctWords) -> Floats2d:

@@ -9,7 +9,7 @@ from .word_hashes import FIRST
 
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of the code points: any large odd number
 SHORTEST, LONGEST = 4, 24  # letters: shorter words are one typo away from too many others
-BLOCK = 256  # words whose typos are hashed at a time: 7 MB at 40 letters per word and alphabet
+BLOCK = 256  # words whose typos are hashed at a time: arrays of 3 MB for 24 letters of 64
 
 
 def hash_spellings(words: Sequence[str]) -> np.ndarray:
@@ -72,7 +72,10 @@ def _hash_block(codes: np.ndarray, alphabet: np.ndarray) -> Iterator[np.ndarray]
     tail = head[:, -1:] - head * powers[n - places]  # of the letters from each place on
 
     def replace(stretch: int, by: int) -> tuple[np.ndarray, np.ndarray]:
-        """Put `by` letters, each 0 so far, in place of `stretch` letters, wherever they fit."""
+        """Hash words with `by` places in place of `stretch` letters, wherever these stand.
+
+        The places are empty. Each hash lacks the letters in them, times the second array.
+        """
         start = places[: n + 1 - stretch]
         rest = n - start - stretch
         return head[:, start] * powers[by + rest] + tail[:, start + stretch], powers[rest]

@@ -27,7 +27,7 @@ class TableRows(NamedTuple):
     values (ndarray): The vectors, int8 (nV, nO).
     scale (ndarray): The factor of each row, float32 (nV,).
     lower (bool): Whether words are looked up in lower case.
-    letters (str): Letters that a word may have been meant to have, if it may be misspelled.
+    letters (str): Letters that the search for misspelled words puts in.
     """
 
     keys: np.ndarray
@@ -95,6 +95,8 @@ def _add_fuzzy(
     """Write the vectors of unknown words that are one typo away from known ones into Y."""
     ops: Any = model.ops
     found, owners = hash_typos([words[i] for i in unknown], model.attrs["letters"])
+    if not len(found):
+        return
     hashes = ops.asarray(found)
     # Nearly no typo is a word, which the first bits show ten times as fast as a search.
     beginnings = ops.xp.zeros(1 << BITS, dtype=bool)

@@ -1,4 +1,4 @@
-"""Hashes of 32 bits by which tables that travel with the weights know words and bigrams."""
+"""Hashes of words and bigrams in 32 bits, and the search in a table of hashes."""
 
 from typing import Any
 

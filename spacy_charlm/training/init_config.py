@@ -107,8 +107,17 @@ TABLE: Block = {
     "width": 64,
     "max_words": 0,
 }
-PRETRAINING_TABLE: Block = {"table": {**TABLE, "fuzzy": False}, "vectors_dropout": 0.5}
-TRAINING_TABLE: Block = {"table": {**TABLE, "fuzzy": True}, "vectors_dropout": 0.2}
+# With a table, the vocab's vectors are not read.
+PRETRAINING_TABLE: Block = {
+    "include_static_vectors": False,
+    "vectors_dropout": 0.5,
+    "table": {**TABLE, "fuzzy": False},
+}
+TRAINING_TABLE: Block = {
+    "include_static_vectors": False,
+    "vectors_dropout": 0.2,
+    "table": {**TABLE, "fuzzy": True},
+}
 EMBED_TEXTS = {
     "CharCNN": "the character CNN",
     "MultiHashEmbed": "spaCy's MultiHashEmbed",
@@ -490,7 +499,7 @@ def init_config(options: ConfigOptions) -> Config:
     }
     if options.table:
         table = PRETRAINING_TABLE if options.task == PRETRAIN else TRAINING_TABLE
-        tok2vec["embed"] |= {"include_static_vectors": False, **table}
+        tok2vec["embed"] |= table
     components = {"tok2vec": {"factory": "tok2vec", "model": tok2vec}, **task.components}
     nlp: Block = {
         "lang": options.lang,
@@ -762,7 +771,7 @@ def insert_pretraining(
     if options.table:
         others = ", in place of the vectors in [initialize]"
         others = others if embed.get("include_static_vectors") else ""
-        embed |= {"include_static_vectors": False, **TRAINING_TABLE}
+        embed |= TRAINING_TABLE
         notes.append(f"Gave it a table with the word vectors of [paths.table]{others}.")
     if embed.get("include_static_vectors") and vectors is None:
         embed["include_static_vectors"] = False

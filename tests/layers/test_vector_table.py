@@ -12,8 +12,8 @@ TABLE = SampleTable()
 ROWS = TABLE()
 
 
-def make_layer(ops, read=TABLE, **settings):
-    model = vector_table(3, read, **settings)
+def make_layer(ops, read=TABLE):
+    model = vector_table(3, read)
     model.ops = ops
     return model.initialize()
 
