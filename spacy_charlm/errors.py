@@ -255,7 +255,7 @@ class Errors(metaclass=_WithCodes):
     )
     E306 = (
         "Expected `{name}` of the objective to have the blocks `target`, `loss` and `head` and, "
-        "optionally, `weight`, but found {found}. Write for example: "
+        "optionally, `weight` and `layer`, but found {found}. Write for example: "
         "[pretraining.objective.parts.words], weight = 1.0, and below it "
         "[pretraining.objective.parts.words.target], [...words.loss] and [...words.head]."
     )
@@ -263,9 +263,19 @@ class Errors(metaclass=_WithCodes):
         "Expected the weight of the part `{name}` of spacy-charlm.MultiLMAO.v1 to be above 0, but "
         "found {found}. Leave the block out if it is not to count."
     )
+    E308 = (
+        'Expected `layer` of the part `{name}` of spacy-charlm.MultiLMAO.v1 to be "" for the '
+        'output of the tok2vec or "chars" for the characters, but found {found!r}. Correct it or '
+        "leave it out."
+    )
     E309 = (
         "Expected a loss that fits its target, but found {found}. For vectors use CosineLoss, "
         "SquaredErrorLoss or ContrastiveLoss; for ids use CrossEntropyLoss or SampledSoftmaxLoss."
+    )
+    E310 = (
+        "Expected the embed layer spacy-charlm.CharCNN.v1 for the part `{name}` of "
+        "spacy-charlm.MultiLMAO.v1, which reads the characters, but found '{found}'. Take this "
+        'embed layer, or remove `layer = "chars"`.'
     )
     E311 = (
         "Expected a target for one of these units: {expected}, but found one for '{found}'. Choose "
@@ -800,6 +810,10 @@ class Errors(metaclass=_WithCodes):
     E730 = (
         "Expected words of the table to fit a readout on, but found none: all of the {words} "
         "words are held out, or n_fit is {n_fit}. Hold out fewer words, or increase n_fit."
+    )
+    E731 = (
+        "Expected the embed layer spacy-charlm.CharCNN.v1 in '{path}', because --chars reads its "
+        "convolutions, but found '{found}'. Leave out --chars."
     )
     E740 = (
         "Expected charlm_lmao to have a weight above 0, and `every` and `words` of at least 1, but "

@@ -42,6 +42,9 @@ def neighbours_cli(
     spelling: Annotated[
         float, typer.Option(help="Weight of the spelling beside 1 for the vectors", min=0.0)
     ] = 0.0,
+    chars: Annotated[
+        bool, typer.Option("--chars", help="Read only the convolutions over the characters")
+    ] = False,
     lang: Annotated[str, typer.Option(help="Language of the words")] = "en",
     output: Annotated[
         Path | None, typer.Option(help="Write the scores to this .json, .csv or .md file")
@@ -60,7 +63,13 @@ def neighbours_cli(
         check_ending(output)
     left_out = {line.strip() for _, line in read_lines(held_out)} if held_out else set()
     table = WordNeighbours(
-        weights, vectors, held_out=left_out, n_fit=n_fit, lang=lang, spelling=spelling
+        weights,
+        vectors,
+        held_out=left_out,
+        n_fit=n_fit,
+        lang=lang,
+        spelling=spelling,
+        chars=chars,
     )
     msg.info(f"{len(table.words):,} words; readout fitted on {table.n_fit:,}")
     if words:

@@ -10,6 +10,7 @@ from thinc.api import NumpyOps
 from ..decoding.neighbours import Neighbours, best_words, normalise
 from ..decoding.word_table import Scored
 from ..errors import Errors
+from ..layers.embed_words import has_chars, read_chars_alone
 from ..noise.typos import read_misspellings
 from ..pipeline.find_tok2vec import get_tok2vec
 from ..targets.read_vectors import read_table, read_vectors_folder
@@ -63,6 +64,8 @@ class WordNeighbours:
     spelling (float): Weight of the spelling, beside 1 for the vectors of the table. If it is not 0,
         every word of the table gets its vector of `SpellingVectors` in addition, which the readout
         then predicts as well.
+    chars (bool): Whether to read what the convolutions of a CharCNN compute from the characters of
+        a word, instead of the output of the tok2vec.
     RAISES (ValueError): If a file is missing or damaged, or no word is left to fit on.
     """
 
@@ -75,6 +78,7 @@ class WordNeighbours:
         n_fit: int = 20_000,
         lang: str = "en",
         spelling: float = 0.0,
+        chars: bool = False,
     ) -> None:
         self.words, self._values = read_table(vectors)
         if spelling:
@@ -87,7 +91,13 @@ class WordNeighbours:
         self._held_out = [(word, row) for row, word in enumerate(self.words) if word in left_out]
         self.source = weights.name
         nlp = load_pretrained(weights, lang)
-        self._embed = read_words_alone(get_tok2vec(nlp), nlp.vocab)
+        layer = get_tok2vec(nlp)
+        if chars:
+            embed = layer.get_ref("embed") if layer.has_ref("embed") else layer
+            if not has_chars(embed):
+                raise ValueError(Errors.E731.format(path=weights, found=embed.name))
+            layer = read_chars_alone(embed)
+        self._embed = read_words_alone(layer, nlp.vocab)
         self._readout = self.fit_readout(self._embed)
         self._table = Neighbours(self._values, NUMPY)
 

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from spacy.tokens import Doc
 from thinc.api import Model, get_array_module
-from thinc.types import Floats2d
+from thinc.types import Floats2d, Ragged
 
 from ..types import Tok2Vec, WordChars
 from .read_words import DistinctWords, VectorsDropout, WordReader, find_words, spell_words
+
+NAME = "embed_words"
 
 
 def embed_words(
@@ -35,7 +37,7 @@ def embed_words(
     Shapes: nD Docs of nT tokens, nW of them distinct -> nD arrays, together (nT, nO)
     """
     return Model(
-        "embed_words",
+        NAME,
         partial(forward, WordCache(cache_size), dropout),
         init=init,
         dims={"nO": layer.get_dim("nO")},
@@ -82,6 +84,36 @@ def init(model: Tok2Vec, X: list[Doc] | None = None, Y: list[Floats2d] | None = 
     reader, layer = model.layers
     reader.initialize()
     layer.initialize(X=reader.predict(X) if X else None)
+
+
+def has_chars(embed: Model) -> bool:
+    """Whether an embed layer has convolutions over the characters of words."""
+    return embed.name == NAME and embed.layers[1].layers[0].name == "embed_chars"
+
+
+def read_chars_alone(embed: Tok2Vec) -> Tok2Vec:
+    """Make a layer of the convolutions over the characters of words, without all that follows.
+
+    embed (Model[List[Doc], List[Floats2d]]): An embed layer that `has_chars`. The parameters are
+        shared with it.
+    RETURNS (Model[List[Doc], List[Floats2d]]): The layer.
+
+    Shapes: nD Docs of nT tokens -> nD arrays, together (nT, nF)
+    """
+    reader, words = embed.layers
+    chars = words.layers[0]
+    layer: Model[WordChars, Floats2d] = Model(
+        "word_chars", forward_chars, dims={"nO": chars.get_dim("nO")}, layers=[chars]
+    )
+    return embed_words(reader, layer, cache_size=0)
+
+
+def forward_chars(
+    model: Model[WordChars, Floats2d], words: WordChars, is_train: bool
+) -> tuple[Floats2d, Callable[[Floats2d], Ragged]]:
+    """Run the convolutions on the characters of the words."""
+    (chars,) = model.layers
+    return chars(Ragged(words.chars, words.char_lengths), is_train)
 
 
 class WordCache:

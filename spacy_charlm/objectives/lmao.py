@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial, reduce
-from operator import add
+from functools import partial
 from typing import Any, Dict, cast  # noqa: UP035
 
 import numpy as np
@@ -22,23 +21,34 @@ from ..checks import (
     checked,
 )
 from ..errors import Errors
+from ..layers.embed_words import has_chars, read_chars_alone
 from ..types import IdLoss, Loss, Mask, Masking, Target, TargetBatch, Tok2Vec
 from .heads import Head, HeadBuilder, predict_columns
 from .masking import hide_words
 
 ONE = "target"  # name of the part of an objective that has only one
 UNITS = ("token", "text")
+OUTPUT, CHARS = "", "chars"  # what a part can read
 ONE_NAME, MULTI_NAME = "spacy-charlm.LMAO.v1", "spacy-charlm.MultiLMAO.v1"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of an objective: what it predicts, how that is compared, and how much it counts."""
+    """One part of an objective: what it predicts, how that is compared, and how much it counts.
+
+    target (Target): What it predicts.
+    loss (Loss): How that is compared.
+    head (HeadBuilder): What predicts it.
+    weight (float): Its weight in the sum of the losses.
+    layer (str): What the head reads: `OUTPUT`, what the tok2vec computes, or `CHARS`, what the
+        convolutions of its CharCNN compute.
+    """
 
     target: Target
     loss: Loss
     head: HeadBuilder
     weight: float = 1.0
+    layer: str = OUTPUT
 
 
 @dataclass(frozen=True)
@@ -105,11 +115,16 @@ def create_multi_lmao_v1(
     count for that part. Evaluations score the first part. If a step is spread over processes, a
     batch counts by its words, and a contrastive loss compares within its own batch.
 
+    A part reads the output of the tok2vec, or with `layer = "chars"` that of the convolutions over
+    the characters of each word. Words that are hidden or replaced by other words do not count
+    there. The layers after the convolutions are then left to the other parts.
+
     parts (Dict[str, Any]): Blocks [pretraining.objective.parts.NAME] with the blocks `target`,
-        `loss` and `head`, and optionally `weight` (1.0).
+        `loss` and `head`, and optionally `weight` (1.0) and `layer` ("").
     masking (Masking): What is hidden, such as `spacy-charlm.WordMasking.v1`.
     RETURNS (Callable[[Vocab, Model], Model]): Builds the model that `spacy pretrain` trains.
     RAISES (ValueError): If a part lacks a block or has an unknown setting, or there is no part.
+        When the model is built: If a part reads the characters, and the tok2vec has no CharCNN.
 
     **Shapes** nD Docs of nT tokens -> for each part predictions (nR, nO)
     """
@@ -123,7 +138,7 @@ def _make_part(name: str, block: Any) -> Part:
     blocks = {"target": TargetBlock, "loss": LossBlock, "head": HeadBlock}
     if (
         not isinstance(block, dict)
-        or not set(block) <= {*blocks, "weight"}
+        or not set(block) <= {*blocks, "weight", "layer"}
         or not set(blocks) <= set(block)
     ):
         found = sorted(block) if isinstance(block, dict) else block
@@ -133,6 +148,8 @@ def _make_part(name: str, block: Any) -> Part:
     part = Part(**block)
     if not isinstance(part.weight, (int, float)) or not part.weight > 0:
         raise ValueError(Errors.E307.format(name=name.removeprefix("parts."), found=part.weight))
+    if part.layer not in (OUTPUT, CHARS):
+        raise ValueError(Errors.E308.format(name=name.removeprefix("parts."), found=part.layer))
     if part.target.kind != part.loss.kind:
         names = [type(block).__name__ for block in (part.target, part.loss)]
         found = f"{names[0]} ({part.target.kind}) and {names[1]} ({part.loss.kind})"
@@ -156,13 +173,20 @@ def build_lmao(
     RETURNS (Model[List[Doc], Dict[str, Prediction]]): The objective.
     """
     heads = []
-    for part in parts.values():
+    readers = {OUTPUT: tok2vec}
+    for key, part in parts.items():
         part.target.open(vocab)
-        heads.append(part.head(part.target.nO * part.target.nParts, tok2vec.get_dim("nO")))
+        if part.layer == CHARS:
+            embed = tok2vec.get_ref("embed") if tok2vec.has_ref("embed") else tok2vec
+            if not has_chars(embed):
+                raise ValueError(Errors.E310.format(name=key, found=embed.name))
+            readers[CHARS] = read_chars_alone(embed)
+        nI = readers[part.layer].get_dim("nO")
+        heads.append(part.head(part.target.nO * part.target.nParts, nI))
     described: dict[str, Any] = {key: part.target.describe() for key, part in parts.items()}
     model: ObjectiveModel = Model(
         "lmao",
-        partial(forward, parts, masking),
+        partial(forward, parts, masking, readers),
         init=init,
         layers=[tok2vec, *heads],
         refs={"tok2vec": tok2vec, "output_layer": heads[0]},
@@ -180,7 +204,7 @@ def build_lmao(
     # does not save functions.
     model.attrs["loss"] = partial(get_loss, model, parts)
     model.attrs["restart"] = partial(restart, parts, masking)
-    model.attrs["predict_hidden"] = partial(predict_hidden, model, first, masking)
+    model.attrs["predict_hidden"] = partial(predict_hidden, model, first, masking, readers)
     model.attrs["hidden_loss"] = partial(get_part_loss, model, first)
     model.attrs["weigh"] = weigh_rows if alone else weigh_words
     model.attrs["kind"] = first.target.kind
@@ -191,17 +215,18 @@ def build_lmao(
 def forward(
     parts: dict[str, Part],
     masking: Masking,
+    readers: dict[str, Tok2Vec],
     model: ObjectiveModel,
     docs: list[Doc],
     is_train: bool,
 ) -> tuple[Predictions, Callable[[Mapping[str, Floats2d]], list[Doc]]]:
     """Hide words, encode the batch once, and predict each part at its rows that count."""
     model.attrs["batches"] += is_train
-    tok2vec, *heads = model.layers
+    _, *heads = model.layers
     mask = masking(docs)
     predictions: Predictions = {}
     backprops: dict[str, Callable[[Floats2d], Floats2d]] = {}
-    X: Any = None
+    Xs: dict[str, Any] = {}
     backprop_tok2vec: Any = None
     batches = {name: part.target(model.ops, docs) for name, part in parts.items()}
     for (name, part), head in zip(parts.items(), heads):
@@ -209,15 +234,20 @@ def forward(
         if not _find_counted(batches[name], weights).any():
             predictions[name] = predict_nothing(model.ops, part, batches[name])
             continue
-        if X is None:
-            X, backprop_tok2vec = encode_hidden(tok2vec, docs, mask, is_train)
+        if not Xs:
+            Xs, backprop_tok2vec = encode_hidden(readers, docs, mask, is_train)
         predictions[name], backprops[name] = predict_units(
-            head, part, docs, X, batches[name], weights, is_train
+            head, part, docs, Xs[part.layer], batches[name], weights, is_train
         )
 
     def backprop(gradients: Mapping[str, Floats2d]) -> list[Doc]:
-        if backprops:
-            backprop_tok2vec(reduce(add, (back(gradients[key]) for key, back in backprops.items())))
+        dXs: dict[str, Any] = {}
+        for name, back in backprops.items():
+            dX: Any = back(gradients[name])
+            layer = parts[name].layer
+            dXs[layer] = dXs[layer] + dX if layer in dXs else dX
+        if dXs:
+            backprop_tok2vec(dXs)
             finish_backprop(model, docs)
         return []
 
@@ -234,29 +264,39 @@ def init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
 
 
 def encode_hidden(
-    tok2vec: Tok2Vec, docs: list[Doc], mask: Mask, is_train: bool
-) -> tuple[Floats2d, Callable[[Floats2d], None]]:
+    readers: Mapping[str, Tok2Vec], docs: list[Doc], mask: Mask, is_train: bool
+) -> tuple[dict[str, Floats2d], Callable[[Mapping[str, Floats2d]], None]]:
     """Apply the mask to a batch and encode it.
 
-    RETURNS (Tuple[Floats2d, Callable]): Context vectors (nT, nI), and the backprop.
+    readers (Mapping[str, Model]): The layers to run, by name; `OUTPUT` is the whole tok2vec.
+    RETURNS (Tuple[Dict[str, Floats2d], Callable]): The vectors of each layer (nT, nI), and the
+        backprop from the gradients of some of them.
     """
+    tok2vec = readers[OUTPUT]
     ops: Any = tok2vec.ops
-    tokvecs, backprop_tok2vec = tok2vec(
-        hide_words(docs, mask, rebuild=not reads_masks(tok2vec)), is_train
-    )
+    inputs = hide_words(docs, mask, rebuild=not reads_masks(tok2vec))
+    found = {name: reader(inputs, is_train) for name, reader in readers.items()}
 
-    def backprop(dX: Floats2d) -> None:
+    def backprop(dXs: Mapping[str, Floats2d]) -> None:
         ends = np.cumsum([len(doc) for doc in docs])[:-1].tolist()
-        backprop_tok2vec(ops.xp.split(dX, ends))
+        for name, dX in dXs.items():
+            _, backprop_layer = found[name]
+            backprop_layer(ops.xp.split(dX, ends))
 
-    return ops.xp.concatenate(tokvecs), backprop
+    return {name: ops.xp.concatenate(Xd) for name, (Xd, _) in found.items()}, backprop
 
 
 def weigh_units(ops: Any, part: Part, docs: Sequence[Doc], mask: Mask) -> Floats1d:
-    """Return how much each unit of a part counts, (nUnits,): tokens as masked, texts alike."""
-    if part.target.unit == "token":
+    """Return how much each unit of a part counts, (nUnits,): tokens as masked, texts alike.
+
+    The characters cannot tell which word was hidden or replaced, so it does not count there.
+    """
+    if part.target.unit == "text":
+        return ops.asarray1f(np.ones(len(docs), dtype="float32"))
+    if part.layer == OUTPUT:
         return ops.asarray1f(mask.weights)
-    return ops.asarray1f(np.ones(len(docs), dtype="float32"))
+    seen = ~mask.hidden & (mask.source == np.arange(len(mask.source)))
+    return ops.asarray1f(mask.weights * seen)
 
 
 def predict_units(
@@ -366,13 +406,18 @@ def predict_nothing(ops: Ops, part: Part, batch: TargetBatch) -> Prediction:
 
 
 def predict_hidden(
-    model: ObjectiveModel, part: Part, masking: Masking, docs: list[Doc]
+    model: ObjectiveModel,
+    part: Part,
+    masking: Masking,
+    readers: dict[str, Tok2Vec],
+    docs: list[Doc],
 ) -> tuple[Prediction, TargetBatch]:
     """Predict the words that the tok2vec does not see as they are, or the texts, to evaluate them.
 
     model (Model): The objective.
     part (Part): Its first part.
     masking (Masking): Its masking, which draws as in training.
+    readers (Dict[str, Model]): What its parts read.
     docs (List[Doc]): The batch.
     RETURNS (Tuple[Prediction, TargetBatch]): The predictions at words that are hidden or spelled
         differently and have a target, with weight 1 each, and the targets of all words; or the
@@ -387,8 +432,8 @@ def predict_hidden(
     units = weigh_units(ops, part, docs, mask)
     if not _find_counted(batch, units).any():
         return predict_nothing(ops, part, batch), batch
-    tok2vec, head, *_ = model.layers
-    X, _ = encode_hidden(tok2vec, docs, mask, is_train=False)
+    _, head, *_ = model.layers
+    X = encode_hidden(readers, docs, mask, False)[0][part.layer]
     return predict_units(head, part, docs, X, batch, units, is_train=False)[0], batch
 
 

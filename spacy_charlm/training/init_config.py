@@ -223,7 +223,12 @@ OBJECTIVES: dict[str, Objective] = {
         "misspelled",
         {
             "words": {"weight": 1.0, "target": WORDS},
-            "spelling": {"weight": 1.0, "target": {"@misc": "spacy-charlm.SpellingVectors.v1"}},
+            # At the characters: all later layers would keep the letters instead of the meaning.
+            "spelling": {
+                "weight": 1.0,
+                "layer": "chars",
+                "target": {"@misc": "spacy-charlm.SpellingVectors.v1"},
+            },
         },
         typos=True,
     ),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import spacy
 import srsly
+from numpy.testing import assert_array_equal
 from spacy.vectors import Vectors
 from typer.testing import CliRunner
 
@@ -12,6 +13,7 @@ from spacy_charlm.cli.neighbours import show_words
 from spacy_charlm.evaluation.inspect_weights import load_pretrained
 from spacy_charlm.evaluation.text_vectors import embed_words
 from spacy_charlm.evaluation.word_neighbours import RidgeReadout, WordNeighbours
+from spacy_charlm.pipeline.find_tok2vec import get_tok2vec
 from spacy_charlm.targets.read_vectors import read_table
 from spacy_charlm.training.pretrain import LAST
 
@@ -86,6 +88,16 @@ def test_neighbours_by_spelling(weights, vectors):
     assert run(weights, vectors, "cat", "--spelling", 0.5).exit_code == 0
 
 
+def test_neighbours_by_the_characters(weights, vectors):
+    table = WordNeighbours(weights, vectors, chars=True)
+    embed = get_tok2vec(load_pretrained(weights, "en")).get_ref("embed")
+    found = table._embed(["cat", "caat", "cat"])
+    assert found.shape == (3, sum(embed.attrs["settings"]["filters"]))
+    assert_array_equal(found[0], found[2])
+    assert (found[0] != found[1]).any()
+    assert run(weights, vectors, "cat", "--chars").exit_code == 0
+
+
 def test_neighbours_scores_words_that_were_held_out(weights, vectors, tmp_path):
     """The readout is not fitted on them; floret has a readout into the same table."""
     rng, nlp = np.random.default_rng(0), spacy.blank("en")
@@ -122,7 +134,8 @@ def test_neighbours_in_a_folder_of_vectors(weights, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "case", ["no table", "floret", "weights", "no floret", "no fit", "no file", "empty word"]
+    "case",
+    ["no table", "floret", "weights", "no floret", "no fit", "no file", "empty word", "no chars"],
 )
 def test_neighbours_names_what_is_wrong(case, weights, vectors, tmp_path):
     floret = tmp_path / "floret"
@@ -140,6 +153,12 @@ def test_neighbours_names_what_is_wrong(case, weights, vectors, tmp_path):
         weights, message = vectors, "charlm E"
     elif case == "no file":
         more, message = ["--held-out", tmp_path / "none.txt"], "none.txt"
+    elif case == "no chars":
+        nlp = spacy.blank("en")
+        tok2vec = nlp.add_pipe("tok2vec").model
+        nlp.initialize()
+        weights, more, message = tmp_path / "spacy.bin", ["--chars"], "charlm E731"
+        weights.write_bytes(tok2vec.to_bytes())
     elif case == "no fit":
         more, message = ["--n-fit", 0], "charlm E730"
     else:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from spacy.ml.models.tok2vec import MaxoutWindowEncoder, build_Tok2Vec_model
+from spacy.ml.models.tok2vec import MaxoutWindowEncoder, MultiHashEmbed, build_Tok2Vec_model
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Adam, fix_random_seed
@@ -18,6 +18,7 @@ from spacy_charlm.objectives.losses import (
 )
 from spacy_charlm.objectives.masking import WordMasking
 from spacy_charlm.targets.ngram_vectors import NgramVectors
+from spacy_charlm.targets.spelling_vectors import SpellingVectors
 from spacy_charlm.types import TargetBatch
 
 WORDS = ["the", "cat", "saw", "a", "dog", "and", "slept"]
@@ -161,6 +162,48 @@ def test_multi_lmao_gradient_check(check_objective):
     model = make_model()
 
     check_objective(model, DOCS)
+
+
+def make_spelling_part():
+    return {
+        "target": SpellingVectors(width=3),
+        "loss": CosineLoss(),
+        "head": create_linear_head_v1(),
+        "weight": 0.5,
+        "layer": "chars",
+    }
+
+
+def test_gradient_check_of_a_part_that_reads_the_characters(check_objective):
+    parts = {"words": make_parts()["words"], "spelling": make_spelling_part()}
+    check_objective(make_model(parts, SameMasking(rate=0.5)), DOCS)
+
+
+def test_a_part_that_reads_the_characters_leaves_all_later_layers_alone():
+    model = make_model({"spelling": make_spelling_part()})
+    update(model, DOCS)
+    names = {node.name for node in model.get_ref("tok2vec").walk() if node.grad_names}
+    assert names == {"embed_chars", "conv"}
+
+
+def test_a_part_that_reads_the_characters_skips_hidden_and_replaced_words():
+    masking = SameMasking(rate=0.6, mask_share=0.5, random_share=0.5)
+    mask = masking(DOCS)
+    seen = ~mask.hidden & (mask.source == np.arange(len(mask.source)))
+    assert 0 < seen.sum() < (~mask.hidden).sum()
+    predictions = make_model({"spelling": make_spelling_part()}, masking).predict(DOCS)
+    assert len(predictions["spelling"].vectors) == seen.sum()
+
+
+def test_a_part_that_reads_the_characters_needs_a_char_cnn():
+    parts = {"spelling": make_spelling_part()}
+    wrong = {"spelling": {**make_spelling_part(), "layer": "embed"}}
+    with pytest.raises(ValueError, match="E308.*`spelling`.*found 'embed'"):
+        create_multi_lmao_v1(wrong, WordMasking())
+    embed = MultiHashEmbed(4, ["NORM"], [9], include_static_vectors=False)
+    tok2vec = build_Tok2Vec_model(embed, MaxoutWindowEncoder(4, 1, 3, 1))
+    with pytest.raises(ValueError, match="E310.*`spelling`.*found 'extract_features"):
+        create_multi_lmao_v1(parts, WordMasking())(VOCAB, tok2vec)
 
 
 def test_multi_lmao_learns_each_part():
