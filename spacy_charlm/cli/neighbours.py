@@ -43,7 +43,8 @@ def neighbours_cli(
         float, typer.Option(help="Weight of the spelling beside 1 for the vectors", min=0.0)
     ] = 0.0,
     chars: Annotated[
-        bool, typer.Option("--chars", help="Read only the convolutions over the characters")
+        bool,
+        typer.Option("--chars", help="Find words spelled alike, by the convolutions"),
     ] = False,
     lang: Annotated[str, typer.Option(help="Language of the words")] = "en",
     output: Annotated[
@@ -53,7 +54,8 @@ def neighbours_cli(
     """Print the words of a table that are nearest to any words, also to misspelled or new ones.
 
     A linear readout from the tok2vec to the table is fitted on words of the table, so the weights
-    of any pretraining will do.
+    of any pretraining will do. With --chars, words are near to each other if they are spelled
+    alike; that takes the weights of the objective `spelling`.
     """
     from ..evaluation.word_neighbours import WordNeighbours
     from ..report.table import check_ending, show_table, write_table
@@ -61,6 +63,10 @@ def neighbours_cli(
 
     if output is not None:
         check_ending(output)
+    if chars and (held_out or spelling):
+        raise typer.BadParameter(
+            "expected no readout, but --held-out and --spelling need one", param_hint="--chars"
+        )
     left_out = {line.strip() for _, line in read_lines(held_out)} if held_out else set()
     table = WordNeighbours(
         weights,
@@ -71,7 +77,8 @@ def neighbours_cli(
         spelling=spelling,
         chars=chars,
     )
-    msg.info(f"{len(table.words):,} words; readout fitted on {table.n_fit:,}")
+    fitted = "" if chars else f"; readout fitted on {table.n_fit:,}"
+    msg.info(f"{len(table.words):,} words{fitted}")
     if words:
         show_words(words, table.find(words, k, csls=csls), set(table.words))
     scores: list[Score] = []

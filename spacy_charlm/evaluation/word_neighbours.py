@@ -64,8 +64,8 @@ class WordNeighbours:
     spelling (float): Weight of the spelling, beside 1 for the vectors of the table. If it is not 0,
         every word of the table gets its vector of `SpellingVectors` in addition, which the readout
         then predicts as well.
-    chars (bool): Whether to read what the convolutions of a CharCNN compute from the characters of
-        a word, instead of the output of the tok2vec.
+    chars (bool): Whether to compare what the convolutions of a CharCNN compute from the characters
+        of a word with the same for the words of the table, without a readout.
     RAISES (ValueError): If a file is missing or damaged, or no word is left to fit on.
     """
 
@@ -98,7 +98,11 @@ class WordNeighbours:
                 raise ValueError(Errors.E731.format(path=weights, found=embed.name))
             layer = read_chars_alone(embed)
         self._embed = read_words_alone(layer, nlp.vocab)
-        self._readout = self.fit_readout(self._embed)
+        self._readout: WordEmbedder = self._embed
+        if chars:
+            self._values = self._embed(self.words)
+        else:
+            self._readout = self.fit_readout(self._embed)
         self._table = Neighbours(self._values, NUMPY)
 
     @property
@@ -134,7 +138,7 @@ class WordNeighbours:
         """Score real misspellings of words that training never draws typos from.
 
         They are scored twice: by the readout, among the vectors of the table, and by the tok2vec's
-        own vectors, among its vectors of the same words.
+        own vectors, among its vectors of the same words. Without a readout there is one score.
 
         path (Path): Lines with a misspelling, TAB, the correct word.
         floret (Optional[Path]): Folder of floret vectors to score as well, by their own vectors.
@@ -144,6 +148,8 @@ class WordNeighbours:
         pairs = pair_misspellings(self.words, typed)
         scores = score_words(self.source, self._readout, self._table, pairs, task=MISSPELLED)
         own = {f"{self.source}, own vectors": self._embed}
+        if self._readout is self._embed:
+            own = {}
         if floret is not None:
             own[str(floret)] = read_floret(floret)
         for source, embed in own.items():

@@ -95,7 +95,10 @@ def test_neighbours_by_the_characters(weights, vectors):
     assert found.shape == (3, sum(embed.attrs["settings"]["filters"]))
     assert_array_equal(found[0], found[2])
     assert (found[0] != found[1]).any()
+    assert [row[0][0] for row in table.find(WORDS, 1)] == WORDS
     assert run(weights, vectors, "cat", "--chars").exit_code == 0
+    result = run(weights, vectors, "cat", "--chars", "--spelling", 1)
+    assert result.exit_code == 2 and "--spelling" in result.output
 
 
 def test_neighbours_scores_words_that_were_held_out(weights, vectors, tmp_path):
