@@ -223,9 +223,10 @@ OBJECTIVES: dict[str, Objective] = {
         "misspelled",
         {
             "words": {"weight": 1.0, "target": WORDS},
-            # At the characters: all later layers would keep the letters instead of the meaning.
+            # At the characters, since all later layers would keep the letters instead of the
+            # meaning. There a small weight teaches the letters as well as a large one.
             "spelling": {
-                "weight": 1.0,
+                "weight": 0.05,
                 "layer": "chars",
                 "target": {"@misc": "spacy-charlm.SpellingVectors.v1"},
             },
