@@ -8,13 +8,13 @@ from spacy_charlm.training.crew import Crew
 from spacy_charlm.training.pretrain import LAST, LOG
 from spacy_charlm.training.worker import Worker
 
-NAMES = ["denoising", "document", "multi", "texts", "topics", "trigram"]
+NAMES = ["denoising", "document", "multi", "spelling", "texts", "topics", "trigram"]
 
 
 def prepare(tiny, name):
     """Let the tiny run take another config, whose heads are not where that of cosine.cfg is."""
     overrides = dict(tiny.overrides)
-    if name in ("denoising", "multi", "topics"):  # a linear head, and several heads
+    if name in ("denoising", "multi", "spelling", "topics"):  # a linear head, and several heads
         overrides.pop("pretraining.objective.head.hidden_size")
     tiny.overrides = {**overrides, "pretraining.max_epochs": 1}
     if name == "topics":  # and with single words among the texts
