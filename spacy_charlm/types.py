@@ -131,6 +131,11 @@ class Mask:
     weights: np.ndarray
     texts: Mapping[int, str] = field(default_factory=dict)
 
+    @property
+    def seen(self) -> np.ndarray:
+        """Whether each token's own word is read, perhaps in another spelling, bool (nT,)."""
+        return ~self.hidden & (self.source == np.arange(len(self.source)))
+
 
 class Masking(Protocol):
     """A rule that hides words, registered in `misc`. It owns a seeded generator."""

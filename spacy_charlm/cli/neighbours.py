@@ -43,8 +43,7 @@ def neighbours_cli(
         float, typer.Option(help="Weight of the spelling beside 1 for the vectors", min=0.0)
     ] = 0.0,
     chars: Annotated[
-        bool,
-        typer.Option("--chars", help="Find words spelled alike, by the convolutions"),
+        bool, typer.Option("--chars", help="Find words spelled alike, by the convolutions")
     ] = False,
     lang: Annotated[str, typer.Option(help="Language of the words")] = "en",
     output: Annotated[

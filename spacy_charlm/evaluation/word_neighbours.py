@@ -10,7 +10,7 @@ from thinc.api import NumpyOps
 from ..decoding.neighbours import Neighbours, best_words, normalise
 from ..decoding.word_table import Scored
 from ..errors import Errors
-from ..layers.embed_words import has_chars, read_chars_alone
+from ..layers.embed_words import get_embed, has_chars, read_chars_alone
 from ..noise.typos import read_misspellings
 from ..pipeline.find_tok2vec import get_tok2vec
 from ..targets.read_vectors import read_table, read_vectors_folder
@@ -93,14 +93,14 @@ class WordNeighbours:
         nlp = load_pretrained(weights, lang)
         layer = get_tok2vec(nlp)
         if chars:
-            embed = layer.get_ref("embed") if layer.has_ref("embed") else layer
+            embed = get_embed(layer)
             if not has_chars(embed):
                 raise ValueError(Errors.E731.format(path=weights, found=embed.name))
             layer = read_chars_alone(embed)
         self._embed = read_words_alone(layer, nlp.vocab)
-        self._readout: WordEmbedder = self._embed
+        self._readout: WordEmbedder
         if chars:
-            self._values = self._embed(self.words)
+            self._readout, self._values = self._embed, self._embed(self.words)
         else:
             self._readout = self.fit_readout(self._embed)
         self._table = Neighbours(self._values, NUMPY)
@@ -147,9 +147,9 @@ class WordNeighbours:
         typed = read_misspellings(path, held_out=True)
         pairs = pair_misspellings(self.words, typed)
         scores = score_words(self.source, self._readout, self._table, pairs, task=MISSPELLED)
-        own = {f"{self.source}, own vectors": self._embed}
-        if self._readout is self._embed:
-            own = {}
+        own: dict[str, WordEmbedder] = {}
+        if self._readout is not self._embed:
+            own[f"{self.source}, own vectors"] = self._embed
         if floret is not None:
             own[str(floret)] = read_floret(floret)
         for source, embed in own.items():

@@ -13,8 +13,6 @@ from thinc.types import Floats2d, Ragged
 from ..types import Tok2Vec, WordChars
 from .read_words import DistinctWords, VectorsDropout, WordReader, find_words, spell_words
 
-NAME = "embed_words"
-
 
 def embed_words(
     reader: WordReader,
@@ -37,7 +35,7 @@ def embed_words(
     Shapes: nD Docs of nT tokens, nW of them distinct -> nD arrays, together (nT, nO)
     """
     return Model(
-        NAME,
+        "embed_words",
         partial(forward, WordCache(cache_size), dropout),
         init=init,
         dims={"nO": layer.get_dim("nO")},
@@ -86,9 +84,14 @@ def init(model: Tok2Vec, X: list[Doc] | None = None, Y: list[Floats2d] | None = 
     layer.initialize(X=reader.predict(X) if X else None)
 
 
-def has_chars(embed: Model) -> bool:
-    """Whether an embed layer has convolutions over the characters of words."""
-    return embed.name == NAME and embed.layers[1].layers[0].name == "embed_chars"
+def get_embed(tok2vec: Tok2Vec) -> Tok2Vec:
+    """Get the embed layer of a tok2vec, or the tok2vec itself if it names none."""
+    return tok2vec.get_ref("embed") if tok2vec.has_ref("embed") else tok2vec
+
+
+def has_chars(embed: Tok2Vec) -> bool:
+    """Whether an embed layer is a CharCNN, with convolutions over the characters of words."""
+    return embed.attrs.get("architecture") == "spacy-charlm.CharCNN.v1"
 
 
 def read_chars_alone(embed: Tok2Vec) -> Tok2Vec:

@@ -21,7 +21,7 @@ from ..checks import (
     checked,
 )
 from ..errors import Errors
-from ..layers.embed_words import has_chars, read_chars_alone
+from ..layers.embed_words import get_embed, has_chars, read_chars_alone
 from ..types import IdLoss, Loss, Mask, Masking, Target, TargetBatch, Tok2Vec
 from .heads import Head, HeadBuilder, predict_columns
 from .masking import hide_words
@@ -177,7 +177,7 @@ def build_lmao(
     for key, part in parts.items():
         part.target.open(vocab)
         if part.layer == CHARS:
-            embed = tok2vec.get_ref("embed") if tok2vec.has_ref("embed") else tok2vec
+            embed = get_embed(tok2vec)
             if not has_chars(embed):
                 raise ValueError(Errors.E310.format(name=key, found=embed.name))
             readers[CHARS] = read_chars_alone(embed)
@@ -295,8 +295,7 @@ def weigh_units(ops: Any, part: Part, docs: Sequence[Doc], mask: Mask) -> Floats
         return ops.asarray1f(np.ones(len(docs), dtype="float32"))
     if part.layer == OUTPUT:
         return ops.asarray1f(mask.weights)
-    seen = ~mask.hidden & (mask.source == np.arange(len(mask.source)))
-    return ops.asarray1f(mask.weights * seen)
+    return ops.asarray1f(mask.weights * mask.seen)
 
 
 def predict_units(
@@ -433,7 +432,8 @@ def predict_hidden(
     if not _find_counted(batch, units).any():
         return predict_nothing(ops, part, batch), batch
     _, head, *_ = model.layers
-    X = encode_hidden(readers, docs, mask, False)[0][part.layer]
+    Xs, _ = encode_hidden(readers, docs, mask, is_train=False)
+    X = Xs[part.layer]
     return predict_units(head, part, docs, X, batch, units, is_train=False)[0], batch
 
 
@@ -519,8 +519,7 @@ def finish_backprop(model: Model, docs: Sequence[Doc]) -> None:
 
 def reads_masks(tok2vec: Tok2Vec) -> bool:
     """Whether all that reads Docs in the tok2vec is an embed layer that knows MaskedDocs."""
-    embed = tok2vec.get_ref("embed") if tok2vec.has_ref("embed") else tok2vec
-    return bool(embed.attrs.get("reads_masks"))
+    return bool(get_embed(tok2vec).attrs.get("reads_masks"))
 
 
 def _find_counted(batch: TargetBatch, weights: Any) -> Any:

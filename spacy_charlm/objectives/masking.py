@@ -144,7 +144,7 @@ class NoiseMasking:
     def __call__(self, docs: Sequence[Doc]) -> Mask:
         """Draw the mask of a batch; see `types.Masking`."""
         mask = self.masking(docs)
-        visible = ~mask.hidden & (mask.source == np.arange(len(mask.source)))
+        visible = mask.seen
         visible[list(mask.texts)] = False
         tokens = [token for doc in docs for token in doc]
         indices = [i for i in np.flatnonzero(visible).tolist() if not tokens[i].is_space]
