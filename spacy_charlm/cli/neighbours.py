@@ -64,7 +64,7 @@ def neighbours_cli(
         check_ending(output)
     if chars and (held_out or spelling):
         raise typer.BadParameter(
-            "expected no readout, but --held-out and --spelling need one", param_hint="--chars"
+            "expected neither --held-out nor --spelling, which need a readout", param_hint="--chars"
         )
     left_out = {line.strip() for _, line in read_lines(held_out)} if held_out else set()
     table = WordNeighbours(
