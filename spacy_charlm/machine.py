@@ -76,6 +76,11 @@ def use_blas(lang_cls: type[Language]) -> type[Language]:
     """Use NumPy's BLAS in every model that is built from now on."""
     if type(get_current_ops()) is NumpyOps:
         set_current_ops(NumpyOps(use_blis=False))
+        # With one thread, OpenBLAS was seen to compute at a third of its speed until a product had
+        # more than 384 columns to add up; it gets its memory for packed blocks then. A pipeline
+        # that only predicts may have no such product. This one takes a few milliseconds.
+        square = np.ones((512, 512), dtype="float32")
+        square.dot(square)
     return lang_cls
 
 
