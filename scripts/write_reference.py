@@ -26,6 +26,7 @@ SECTIONS = {
     "thinc_optimizers": ("Optimizers", "`@optimizers`"),
     "thinc_schedules": ("Schedules", "`@schedules`"),
     "spacy_callbacks": ("Callbacks", "`@callbacks`"),
+    "spacy_loggers": ("Loggers", "`@loggers`"),
     "spacy_factories": ("Components", "`factory`"),
 }
 INTRODUCTION = """# Reference
