@@ -679,6 +679,14 @@ class Errors(metaclass=_WithCodes):
         "Correct the name; a block of `blocks` adds settings that the config does not have."
     )
     E677 = "Expected {expected} in {where} of '{path}', but found: {found}. Correct the file."
+    E678 = (
+        "Expected the trials in '{path}' to be those of this search, but they differ in: "
+        "{changed}. Choose another output folder, or remove the file and the trials beside it."
+    )
+    E679 = (
+        "Expected the metric of the search '{row}' to be one of the pipeline's scores: {expected}, "
+        "but found '{found}'."
+    )
     E680 = "Expected --parts to be among {expected}, but found {found}. Separate several by commas."
     E681 = (
         "Expected the marks {expected} in '{path}', but found none. Add them where the table "

@@ -149,4 +149,6 @@ def test_imports_are_declared_and_nothing_else():
     assert not unused, f"in an extra, but not imported: {sorted(unused)}"
     assert not required & optional
     names = [name for packages in declared.values() for name in packages - {"spacy-charlm"}]
-    assert len(names) == len(set(names)) + 1, "named twice"  # cupy, for two versions of CUDA
+    # cupy for two versions of CUDA, ray with and without its part `tune`.
+    twice = {name for name in names if names.count(name) > 1}
+    assert twice == {"cupy", "ray"}, "named twice"

@@ -16,6 +16,7 @@ from .show_errors import show_errors
 
 if TYPE_CHECKING:
     from ..runs.run import Run
+    from ..runs.search import Search
     from ..runs.study import Study
 
 
@@ -30,14 +31,18 @@ def study_cli(
         list[str] | None, typer.Option(help='Rows to run, such as "CharCNN/*"; repeatable')
     ] = None,
     gpu_id: GpuId = -1,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Run on Ray: here, or on the cluster at RAY_ADDRESS")
+    ] = False,
     values: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE of the study's vars; repeatable")
     ] = None,
 ) -> None:
     """Run the rows of a study with all their seeds, score them, and print the table.
 
-    Complete runs are skipped and interrupted ones are repeated; `charlm pretrain` resumes. Writes
-    trials.csv, table.md, table.json, curves.png and, if sets of texts are the columns, table.png.
+    Complete runs are skipped and interrupted ones are repeated; `charlm pretrain` resumes. A row
+    with a space is searched first. Writes trials.csv, table.md, table.json, curves.png, table.png
+    if sets of texts are the columns, and search-TASK.png and parallel-TASK.png for searches.
     """
     from ..report.figure import draw_columns, save_figure
     from ..report.table import show_table, write_table
@@ -48,7 +53,7 @@ def study_cli(
     study = read_study(study_path, output, variables=_read_values(values or []), only=only or [])
     display = Display(study)
     try:
-        run_study(study, jobs=jobs, gpu_id=gpu_id, show=display.show)
+        run_study(study, jobs=jobs, gpu_id=gpu_id, show=display.show, ray=ray)
     except KeyboardInterrupt:
         msg.warn("Stopped. The same command continues where it was.")
         raise typer.Exit(130) from None
@@ -63,17 +68,54 @@ def study_cli(
     try:
         if curves:
             save_figure(draw_training(curves, study.title), output / "curves.png")
+        for task in dict.fromkeys(search.task for search in study.searches):
+            draw_searches([search for search in study.searches if search.task == task], study)
         if scores and study.columns == SET:
             save_figure(draw_columns(scores, SET, study.title), output / f"{TABLE}.png")
     except ImportError as err:
         msg.info(str(err))
     logs = {run.title: run.folder / LOG for run in study.chosen}
     for title, error in study.errors.items():
-        msg.fail(title, f"{error.strip().splitlines()[-1]} (log: {logs[title]})")
-    n_runs = len(study.chosen)
-    msg.good(f"{n_runs - len(study.errors)} of {n_runs} runs: {output}")
+        where = f" (log: {logs[title]})" if title in logs else ""
+        msg.fail(title, f"{error.strip().splitlines()[-1]}{where}")
+    n_done = sum(run.title not in study.errors for run in study.chosen)
+    msg.good(f"{n_done} of {study.n_runs()} runs: {output}")
     if study.errors:
         raise typer.Exit(1)
+
+
+def draw_searches(searches: "Sequence[Search]", study: "Study") -> None:
+    """Draw the searches of a task: the scores by setting, and all settings at once.
+
+    searches (Sequence[Search]): The searches.
+    study (Study): Their study, whose folder gets search-TASK.png and parallel-TASK.png.
+    RAISES (ImportError): If matplotlib is missing.
+    """
+    from ..report.figure import save_figure
+    from ..report.search_figure import SearchAxis, TrialScore, draw_parallel, draw_search
+    from ..runs.space import CHOICES, LOG
+
+    rows = {
+        search.name: [
+            TrialScore(values, score)
+            for values, run in zip(search.values, search.trials)
+            if (score := run.best_score()) is not None
+        ]
+        for search in searches
+    }
+    rows = {name: trials for name, trials in rows.items() if trials}
+    axes: dict[str, SearchAxis] = {}
+    begun = [search for search in searches if search.name in rows]
+    for setting in (setting for search in begun for setting in search.space.settings):
+        choices = setting.values if setting.kind == CHOICES else []
+        # A row may have choices of its own.
+        known = axes[setting.path].choices if setting.path in axes else []
+        choices = [*known, *[value for value in choices if value not in known]]
+        axes[setting.path] = SearchAxis(setting.path, choices, setting.kind == LOG)
+    if rows:
+        for name, draw in (("search", draw_search), ("parallel", draw_parallel)):
+            path = study.output / f"{name}-{searches[0].task}.png"
+            save_figure(draw(rows, list(axes.values()), searches[0].metric, study.title), path)
 
 
 class Display:
@@ -92,7 +134,7 @@ class Display:
         from ..training.progress import clock
 
         self._erase()
-        n_runs = len(self._study.chosen)
+        n_runs = self._study.n_runs()
         if not self._started:
             self._started = True
             self._said.update(states)

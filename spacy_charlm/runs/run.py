@@ -1,13 +1,18 @@
 """A run: one training in a folder of its own, skipped when complete, repeated when interrupted."""
 
+import errno
 import hashlib
+import math
+import os
 import re
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
-from configparser import InterpolationError
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +31,38 @@ TRAIN, PRETRAIN, CHARLM_PRETRAIN = "train", "pretrain", "charlm pretrain"
 COMMANDS = (TRAIN, PRETRAIN, CHARLM_PRETRAIN)
 CONFIG, LOG, CURVE = "config.cfg", "log.txt", "curve.jsonl"
 STARTED, FINISHED, SCORES = "started.json", "settings.json", "metrics.json"
+ERROR = "error.json"
 REPLACED = "replaced"  # in the folder of a study: what finished runs had before they were repeated
 WEIGHTS = ("model-best.bin", "model-last.bin")
+NO_NUMBERS = ("_desc", "_per_type")  # ends of the names of scores that are not numbers
+SCORE = "score"  # the weighted mean of the scores, by which spaCy chooses model-best
 PIPELINES = ("model-best", "model-last")
 # The values of [paths] that have to exist before a run begins: files, folders, installed packages.
 INPUTS = ("train", "dev", "raw_text", "dev_text", "vectors", "target_vectors", "parser")
 INPUTS += ("table", "init_tok2vec", "init_weights", "misspellings")
+# Exit codes of a command that was asked to end.
+STOPPED = (-signal.SIGTERM, -signal.SIGINT)
 N_LINES = 25  # of the log of a run that failed
 PERCENT = re.compile(r"(?<!\d)(\d+(?:\.\d+)?)%")
-# Runs a command line, with its output in a file; returns the exit code.
-Execute = Callable[[list[str], Path], int]
+# Runs a command line, with its output in a file, and returns the exit code. The process is ended
+# when the last argument, if there is one, returns True.
+Execute = Callable[[list[str], Path, Callable[[], bool] | None], int]
 
 
 class RunFailed(RuntimeError):
-    """A command of a run ended with an error; the message is the end of its log."""
+    """A command of a run ended with an error; the message is the end of its log.
+
+    code (int): The exit code; the negative number of a signal.
+    """
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it would fail again: neither was it ended from outside, nor is the disk full."""
+        return self.code not in STOPPED and os.strerror(errno.ENOSPC) not in str(self)
 
 
 @dataclass
@@ -60,6 +83,10 @@ class Run:
     data (Mapping[str, Path]): Sets of Docs to score the pipeline on, by name; a single one may
         have the name "". Without any, the scores are those of the last evaluation during training.
     gold_preproc (bool): Whether the scores use the tokens of the data.
+    trial (Optional[int]): Number of the trial in a search.
+    metric (str): The score in training that a search compares.
+    least (Mapping[float, float]): The scores that a trial needs to go on, by the share of its
+        steps. One that lacks them is ended, which counts as complete.
     """
 
     task: str
@@ -71,11 +98,15 @@ class Run:
     source: "Run | None" = None
     data: Mapping[str, Path] = field(default_factory=dict)
     gold_preproc: bool = False
+    trial: int | None = None
+    metric: str = SCORE
+    least: Mapping[float, float] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """Name for messages."""
-        return f"{self.task}: {self.name} (seed {self.seed})"
+        which = f"seed {self.seed}" if self.trial is None else f"trial {self.trial}"
+        return f"{self.task}: {self.name} ({which})"
 
     @property
     def weights(self) -> Path:
@@ -101,8 +132,14 @@ class Run:
                 registry.resolve(filled["training"], schema=ConfigSchemaTraining)
             else:
                 registry.resolve(filled["pretraining"], schema=ConfigSchemaPretrain)
-        except (ValueError, InterpolationError) as err:
+        except Exception as err:  # whatever a function of the registry raises
             raise ValueError(Errors.E675.format(row=self.title, found=describe_error(err))) from err
+
+    def list_scores(self) -> list[str]:
+        """List the scores that evaluations in training report, with a weight or without."""
+        config = load_model_from_config(self.config, auto_fill=True).config
+        names = sorted(config["training"]["score_weights"])
+        return [SCORE, *(name for name in names if not name.endswith(NO_NUMBERS))]
 
     def check_files(self) -> None:
         """Check that the data and the paths that the config reads exist.
@@ -125,11 +162,12 @@ class Run:
     def is_trained(self) -> bool:
         """Whether the folder holds the result of exactly this config and these files."""
         path = self.folder / FINISHED
-        if not path.is_file() or not any(self.folder.glob("model-*")):
+        if not path.is_file():
             return False
         found = _read_json(path)
         found.pop("seconds", None)
-        return found == self._describe()
+        stopped = found.pop("stopped", None)
+        return (stopped or any(self.folder.glob("model-*"))) and found == self._describe()
 
     def is_complete(self) -> bool:
         """Whether it is trained and, if it is to be scored, scored."""
@@ -181,6 +219,63 @@ class Run:
         """Return how long the training took; 0 if it has not ended."""
         return _read_json(self.folder / FINISHED).get("seconds", 0.0)
 
+    def evaluations(self) -> list[tuple[int, float]]:
+        """Return the steps of the evaluations in training, and the scores that a search compares.
+
+        Scores are between 0 and 1. Those after the evaluation at which a trial had to stop are left
+        out, however many there are.
+        """
+        found = []
+        for line in _read_lines(self.folder / CURVE):
+            try:
+                facts = srsly.json_loads(line)
+            except ValueError:  # still being written
+                break
+            score = facts["score"] if self.metric == SCORE else facts["scores"].get(self.metric)
+            if isinstance(score, int | float):
+                # The others are in per cent.
+                found.append((facts["step"], score if self.metric == SCORE else score / 100))
+        stop = self._find_stop(found)
+        return found if stop is None else found[: stop + 1]
+
+    def best_score(self) -> float | None:
+        """Return the best score in training; None if there is none, or the run has not ended."""
+        scores = [score for _, score in self.evaluations()]
+        return max(scores) if scores and self.is_trained() else None
+
+    def best_so_far(self) -> list[tuple[float, float]]:
+        """Return the share of the steps and the best score so far, by evaluation."""
+        found = self.evaluations() if self.is_trained() else []
+        best = accumulate((score for _, score in found), max)
+        return [(step / self.max_steps, score) for (step, _), score in zip(found, best)]
+
+    def describe_failure(self) -> str:
+        """Return why this trial has failed; empty if it has not, or is to be tried again."""
+        found = _read_json(self.folder / ERROR)
+        error = found.pop("error", "")
+        return error if found and found == self._describe() else ""
+
+    def fail(self, error: str) -> None:
+        """Record why this trial has failed, so that it is not tried again."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write_json(self.folder / ERROR, {**self._describe(), "error": error})
+
+    @cached_property
+    def max_steps(self) -> int:
+        """The number of steps of a training; 0 if there is no limit."""
+        return int(self.config.interpolate()["training"].get("max_steps") or 0)
+
+    def _find_stop(self, evaluations: Sequence[tuple[int, float]]) -> int | None:
+        """Find the evaluation at which a trial misses a rung, and so has to stop."""
+        rungs = sorted(self.least)
+        best = -math.inf
+        for i, (step, score) in enumerate(evaluations):
+            best = max(best, score)
+            while rungs and step >= rungs[0] * self.max_steps:
+                if best < self.least[rungs.pop(0)]:
+                    return i
+        return None
+
     def megabytes(self) -> float:
         """Return the size of the weights or of the pipeline."""
         path = self.pipeline if self.command == TRAIN else self.weights
@@ -216,9 +311,17 @@ class Run:
         if self.command == TRAIN:
             arguments.insert(1, "--output")
         start = time.monotonic()
-        self._call(execute, [*self.command.split(), *arguments, *["--resume"] * resumes])
-        seconds = round(time.monotonic() - start, 1)
-        _write_json(self.folder / FINISHED, {**described, "seconds": seconds})
+        command = [*self.command.split(), *arguments, *["--resume"] * resumes]
+        try:
+            self._call(execute, command, self._has_to_stop if self.least else None)
+        except RunFailed as err:
+            if self.trial is not None and err.is_final:
+                self.fail(str(err))
+            raise
+        facts: dict[str, Any] = {"seconds": round(time.monotonic() - start, 1)}
+        if self.least and self._has_to_stop():
+            facts["stopped"] = self.evaluations()[-1][0]
+        _write_json(self.folder / FINISHED, {**described, **facts})
 
     def _score(self, name: str, execute: Execute, gpu: list[str]) -> None:
         output = self.folder / "scores.json"
@@ -232,10 +335,24 @@ class Run:
         output.unlink()
         _write_json(self._path_of(name), {"digest": self._digest_scores(name), "scores": scores})
 
-    def _call(self, execute: Execute, arguments: list[str]) -> None:
+    def _call(
+        self,
+        execute: Execute,
+        arguments: list[str],
+        has_to_stop: Callable[[], bool] | None = None,
+    ) -> None:
         log = self.folder / LOG
-        if execute([sys.executable, "-m", "spacy", *arguments], log):
-            raise RunFailed("\n".join(_read_lines(log)[-N_LINES:]))
+        code = execute([sys.executable, "-m", "spacy", *arguments], log, has_to_stop)
+        if code and not (has_to_stop is not None and has_to_stop()):
+            lines = _read_lines(log)[-N_LINES:]
+            if code < 0 or not lines:
+                lines.append(f"exit code {code}" if code > 0 else f"ended by signal {-code}")
+            raise RunFailed("\n".join(lines), code)
+
+    def _has_to_stop(self) -> bool:
+        """Whether a trial has missed a rung."""
+        evaluations = self.evaluations()
+        return self._find_stop(evaluations) is not None
 
     def _path_of(self, name: str) -> Path:
         path = self.folder / SCORES
@@ -261,7 +378,7 @@ class Run:
             files[self.source.title] = digest(self.source.weights)
             left_out.add(self.source.weights.resolve())
         if self.command == TRAIN:
-            config["training"]["logger"]["output_file"] = None
+            del config["training"]["logger"]
         for path in sorted(set(find_files(self.config.interpolate()).values())):
             found = path.resolve()
             is_above = found in self.folder.resolve().parents

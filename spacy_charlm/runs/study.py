@@ -2,6 +2,7 @@
 
 import csv
 import ctypes
+import io
 import os
 import re
 import signal
@@ -12,8 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +24,38 @@ from spacy.util import load_config
 from thinc.api import Config
 
 from ..errors import Errors
-from ..files import lock_folder
+from ..files import lock_folder, write_whole
 from ..machine import count_cores
 from ..report.table import METRIC
 from ..types import Score
-from .run import COMMANDS, CONFIG, CURVE, PRETRAIN, TRAIN, Run, RunFailed, describe_error
+from .run import COMMANDS, CONFIG, CURVE, PRETRAIN, SCORE, TRAIN, Run, RunFailed, describe_error
+from .search import (
+    ENGINES,
+    RANDOM,
+    TOP,
+    TRIAL_THREADS,
+    Halving,
+    RandomEngine,
+    Search,
+    TPEEngine,
+)
+from .space import Values, read_space
 
 THREADS = ("OMP", "OPENBLAS", "BLIS", "MKL", "VECLIB", "NUMEXPR")
 STUDY_KEYS = ("title", "vars", "blocks", "pretrain", "train", "extra")
 ROW_KEYS = ("config", "settings", "blocks", "from")
-GROUP_KEYS = (*ROW_KEYS[:3], "command", "seeds", "evaluate", "metric", "gold_preproc", "rows")
+GROUP_KEYS = ("config", "settings", "blocks", "command", "seeds", "evaluate", "metric")
+GROUP_KEYS += ("gold_preproc", "rows")
+SEARCHED_KEYS = (*GROUP_KEYS, "space", "search")
+SEARCH_KEYS = ("engine", "trials", "metric", "stop", "seed")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 # The scores of a table, each of which only some components have.
 METRICS = ("cats_macro_f", "cats_micro_f", "ents_f", "tag_acc", "dep_uas", "dep_las")
 SET = "set"  # the condition of a score that names the set of Docs, and so the column of the table
 TRIALS, TABLE = "trials.csv", "table"
 DONE, FAILED, SKIPPED = "done", "failed", "skipped"
+ASHA = "asha"
+EXPECTED = (RunFailed, OSError, ValueError)  # what a run that fails may raise
 GRACE = 60.0  # seconds that a process has to end before it is killed; a checkpoint is saved in them
 
 
@@ -49,6 +67,8 @@ class Study:
     runs (List[Run]): Pretrainings first, then all rows with the first seed, and so on. The table
         has all that are complete.
     chosen (List[Run]): Those of them to run.
+    searches (List[Search]): Rows whose configs are drawn. Their runs join `runs` and `chosen` when
+        they can begin.
     output (Path): Folder of all runs.
     extra (List[Path]): JSON files with scores of other programs, for further rows.
     metrics (Dict[str, Tuple[str, ...]]): The scores that the table shows, by task.
@@ -60,6 +80,7 @@ class Study:
     runs: list[Run]
     chosen: list[Run]
     output: Path
+    searches: list[Search] = field(default_factory=list)
     extra: list[Path] = field(default_factory=list)
     metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
@@ -79,9 +100,19 @@ class Study:
             Score(row, metric, tuple(values), conditions={SET: name} if name else {})
             for (row, metric, name), values in found.items()
         ]
+        for search in self.searches:
+            ranked = search.rank() if search.best else []
+            for name, some in ((f"best of {search.n_trials}", 1), (f"top {TOP}", TOP)):
+                values = tuple(search.trials[i].best_score() or 0.0 for i in ranked[:some])
+                if values:
+                    rows.append(Score(search.name, search.metric, values, conditions={SET: name}))
         order = {run.name: i for i, run in reversed(list(enumerate(self.runs)))}
+
+        def rank(metric: str) -> int:
+            return METRICS.index(metric) if metric in METRICS else len(METRICS)
+
         # The sort is stable: sets stay in the order of the file.
-        rows.sort(key=lambda score: (order[score.source], METRICS.index(score.metric)))
+        rows.sort(key=lambda score: (order[score.source], rank(score.metric)))
         # Where each task says what it shows, further rows show nothing else.
         tasks = {run.task for run in self.runs if run.command == TRAIN}
         shown = set().union(*self.metrics.values()) if tasks <= set(self.metrics) else None
@@ -95,7 +126,8 @@ class Study:
     @property
     def columns(self) -> str:
         """What the columns of the table are: sets of Docs if they have names, or scores."""
-        return SET if any(name for run in self.runs for name in run.data) else METRIC
+        has_sets = self.searches or any(name for run in self.runs for name in run.data)
+        return SET if has_sets else METRIC
 
     def curves(self) -> dict[str, dict[str, list[list[tuple[int, float]]]]]:
         """Return scores by step during training: metric -> row -> one curve per seed."""
@@ -113,32 +145,50 @@ class Study:
                     found.setdefault(metric, {}).setdefault(run.name, []).append(points)
         return found
 
+    def n_runs(self) -> int:
+        """Return the number of chosen runs, those that searches have not begun included."""
+        searches = [search for search in self.searches if search.chosen]
+        return len(self.chosen) + sum(search.n_to_come() for search in searches)
+
     def write_trials(self) -> Path:
         """Write trials.csv: config, scores, seconds, size and error of runs that have ended."""
         rows: list[dict[str, Any]] = []
+        drawn = {
+            run.title: values
+            for search in self.searches
+            for run, values in zip(search.trials, search.values)
+        }
         for run in self.runs:
             error = self.errors.get(run.title, "")
             row = {"task": run.task, "row": run.name, "seed": run.seed}
+            if run.trial is not None:
+                row |= {"trial": run.trial, **drawn[run.title]}
             row["config"] = str(run.folder / CONFIG)
             if error:
                 rows.append({**row, "error": error.strip().splitlines()[-1]})
             elif run.is_complete():
                 row |= {"seconds": run.seconds(), "megabytes": round(run.megabytes(), 2)}
-                for name, scores in run.scores().items() if run.command == TRAIN else ():
+                if run.trial is not None:
+                    points = [f"{step}: {score:.4f}" for step, score in run.evaluations()]
+                    row |= {"score": run.best_score(), "scores by step": "; ".join(points)}
+                is_scored = run.command == TRAIN and run.trial is None
+                for name, scores in run.scores().items() if is_scored else ():
                     numbers = {k: x for k, x in scores.items() if isinstance(x, int | float)}
                     row |= {f"{name}: {k}" if name else k: x for k, x in numbers.items()}
                 rows.append(row)
         names = list(dict.fromkeys(name for row in rows for name in row if name != "error"))
         path = self.output / TRIALS
-        with path.open("w", encoding="utf8", newline="") as file_:
-            writer = csv.DictWriter(file_, [*names, "error"])
-            writer.writeheader()
-            writer.writerows(rows)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, [*names, "error"])
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(path, [text.getvalue().encode("utf8")])
         return path
 
     def _find_complete(self) -> list[Run]:
         """Find the trainings whose folders hold all results."""
-        return [run for run in self.runs if run.command == TRAIN and run.is_complete()]
+        trainings = [run for run in self.runs if run.command == TRAIN and run.trial is None]
+        return [run for run in trainings if run.is_complete()]
 
 
 def read_study(
@@ -180,30 +230,53 @@ def read_study(
     runs: list[Run] = []
     metrics: dict[str, tuple[str, ...]] = {}
     sources: dict[str, dict[int, Run]] = {}
+    searches: list[Search] = []
     for task, section in groups.items():
-        group = _read_section(section, GROUP_KEYS, path, task)
+        keys = GROUP_KEYS if task == PRETRAIN else SEARCHED_KEYS
+        group = _read_section(section, keys, path, task)
         if task == PRETRAIN:
             group.setdefault("command", PRETRAIN)
         if group.get("metric"):
             metrics[task] = tuple(map(str, _as_list(group["metric"])))
             _check_names(metrics[task], METRICS, path, f"{task}, metric")
-        rows = _read_section(group.get("rows"), None, path, f"{task}, rows")
-        for seed in _read_seeds(group.get("seeds", 0), path, task):
-            for name, section in rows.items():
-                row = _read_section(section, ROW_KEYS, path, f"{task}: {name}")
+        sections = _read_section(group.get("rows"), None, path, f"{task}, rows")
+        keys = (*ROW_KEYS, "space") if "search" in group else ROW_KEYS
+        rows = {
+            name: _read_section(section, keys, path, f"{task}: {name}")
+            for name, section in sections.items()
+        }
+        if "space" in group and "search" not in group:
+            raise ValueError(_report(path, task, "`search` beside `space`", "none"))
+        seeds = _read_seeds(group.get("seeds", 0), path, task)
+        searches += [
+            _make_search(path, output, task, name, group, row, named, sources)
+            for name, row in rows.items()
+            if "search" in group
+        ]
+        for seed in [] if "search" in group else seeds:
+            for name, row in rows.items():
                 run = _make_run(path, output, task, name, seed, group, row, named, sources)
                 runs.append(run)
                 if task == PRETRAIN:
                     sources.setdefault(name, {})[seed] = run
     # All rows with one seed before the next seed: a config that does not work shows early.
     runs.sort(key=lambda run: (run.task != PRETRAIN, run.seed))
-    matching = [run for run in runs if not only or any(fnmatch(run.name, text) for text in only)]
-    needed = {run.source.folder for run in matching if run.source is not None}
+
+    def is_chosen(name: str) -> bool:
+        return not only or any(fnmatch(name, text) for text in only)
+
+    matching = [run for run in runs if is_chosen(run.name)]
+    for search in searches:
+        search.chosen = is_chosen(search.name)
+    sources_of = [run.source for run in matching if run.source is not None]
+    sources_of += [run for search in searches if search.chosen for run in search.sources]
+    needed = {source.folder for source in sources_of}
     chosen = [run for run in runs if run in matching or run.folder in needed]
-    if not chosen:
+    if not chosen and not any(search.chosen for search in searches):
         raise ValueError(Errors.E671.format(path=path, found=", ".join(only) or "no rows"))
     extra = [Path(text) for text in _as_list(content.get("extra"))]
-    return Study(content.get("title") or path.stem, runs, chosen, output, extra, metrics)
+    title = content.get("title") or path.stem
+    return Study(title, runs, chosen, output, searches, extra, metrics)
 
 
 def run_study(
@@ -212,6 +285,7 @@ def run_study(
     jobs: int = 0,
     gpu_id: int = -1,
     show: Callable[[Sequence[Run], Mapping[str, str], float], None] = lambda *_: None,
+    ray: bool = False,
 ) -> Study:
     """Run the chosen runs that are not complete; one that fails does not stop the others.
 
@@ -220,6 +294,8 @@ def run_study(
     gpu_id (int): GPU, or -1 for the CPU.
     show (Callable): Called about once a second with the active runs, the state of each finished run
         ("done", "failed" or "skipped") by title, and the seconds that are left.
+    ray (bool): Whether to run them as trials of Ray Tune, on this machine or on the cluster at
+        RAY_ADDRESS; `jobs` are then those of the whole cluster.
     RETURNS (Study): The same study, with errors and seconds.
     RAISES (ValueError): If a config is not valid, a file is missing, or another study is using the
         output folder; nothing has been run then.
@@ -228,56 +304,155 @@ def run_study(
     for run in study.chosen:
         run.validate()
         run.check_files()
+    for search in study.searches:
+        if search.chosen:
+            search.check()
     with lock_folder(study.output):
-        return _run_study(study, jobs, gpu_id, show)
+        queue = Queue(study)
 
+        def show_queue() -> None:
+            show(queue.active, queue.states, _estimate_left(queue))
 
-def _run_study(
-    study: Study,
-    jobs: int,
-    gpu_id: int,
-    show: Callable[[Sequence[Run], Mapping[str, str], float], None],
-) -> Study:
-    cores = count_cores()
-    jobs = jobs or cores
-    processes = Processes(max(1, cores // jobs))
-    states = {run.title: DONE for run in study.chosen if run.is_complete()}
-    waiting = [run for run in study.chosen if run.title not in states]
-    active: dict[Future[None], Run] = {}
-    starts: dict[str, float] = {}
-    show([], states, float("nan"))
-    try:
-        with _end_by_signals(), ThreadPoolExecutor(jobs) as pool:
-            try:
-                while waiting or active:
-                    for run in list(waiting):
-                        source = "" if run.source is None else run.source.title
-                        if states.get(source) in (FAILED, SKIPPED):
-                            waiting.remove(run)
-                            states[run.title] = SKIPPED
-                            study.errors[run.title] = f"{source} failed"
-                        elif (not source or source in states) and len(active) < jobs:
-                            waiting.remove(run)
-                            starts[run.title] = time.monotonic()
-                            active[pool.submit(run.execute, processes, gpu_id)] = run
-                    ended, _ = wait(active, timeout=1.0, return_when=FIRST_COMPLETED)
-                    elapsed = {title: time.monotonic() - x for title, x in starts.items()}
-                    for future in ended:
-                        run = active.pop(future)
-                        try:
-                            future.result()
-                            study.seconds[run.title] = elapsed[run.title]
-                            states[run.title] = DONE
-                        except (RunFailed, OSError, ValueError) as err:
-                            study.errors[run.title] = str(err)
-                            states[run.title] = FAILED
-                    running = list(active.values())
-                    show(running, states, _estimate_left(study, waiting, running, elapsed, jobs))
-            finally:
-                processes.end()
-    finally:
-        study.write_trials()
+        show([], queue.states, float("nan"))
+        try:
+            with _end_by_signals():
+                run = import_module(".ray_trials", __package__).run_on_ray if ray else run_locally
+                run(queue, jobs=jobs, gpu_id=gpu_id, show=show_queue)
+        finally:
+            study.write_trials()
     return study
+
+
+class Queue:
+    """The runs of a study that have not ended, in an order in which each of them can begin.
+
+    study (Study): The study. Its runs grow with the trials of its searches; errors and seconds are
+        written into it.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.states: dict[str, str] = {}
+        self.waiting: list[Run] = []
+        self.active: list[Run] = []
+        self.jobs = 1
+        self._starts: dict[str, float] = {}
+        for run in study.chosen:
+            self._add(run)
+        for search in study.searches:
+            if not search.chosen:
+                study.runs += search.recall()
+        self._advance()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all runs have ended."""
+        return not self.waiting and not self.active
+
+    @property
+    def elapsed(self) -> dict[str, float]:
+        """Seconds since the beginning of each run, by title."""
+        return {title: time.monotonic() - start for title, start in self._starts.items()}
+
+    def take(self) -> Run | None:
+        """Take a run that can begin; None if there is none at the moment."""
+        for run in list(self.waiting):
+            state = DONE if run.source is None else self.states.get(run.source.title)
+            if state in (FAILED, SKIPPED):
+                self.waiting.remove(run)
+                self._skip(run.title, run.source)
+            elif state == DONE:
+                self.waiting.remove(run)
+                self.active.append(run)
+                self._starts[run.title] = time.monotonic()
+                return run
+        return None
+
+    def end(self, run: Run, error: Exception | None = None) -> None:
+        """Record that a run has ended, and let the searches go on.
+
+        run (Run): What `take` returned.
+        error (Optional[Exception]): Why it has failed.
+        """
+        self.active.remove(run)
+        if error is None:
+            self.study.seconds[run.title] = time.monotonic() - self._starts[run.title]
+            self.states[run.title] = DONE
+        else:
+            self.study.errors[run.title] = str(error)
+            self.states[run.title] = FAILED
+        self._advance()
+
+    def _add(self, run: Run) -> None:
+        failure = run.describe_failure() if run.trial is not None else ""
+        if run.is_complete():
+            self.states[run.title] = DONE
+        elif failure:
+            self.states[run.title] = FAILED
+            self.study.errors[run.title] = failure
+        else:
+            self.waiting.append(run)
+
+    def _advance(self) -> None:
+        """Add the runs of searches that can begin now."""
+        for search in self.study.searches:
+            if search.is_over:
+                continue
+            state = DONE if search.source is None else self.states.get(search.source.title)
+            if state in (FAILED, SKIPPED):
+                search.is_over = True
+                self._skip(search.title, search.source)
+            while state == DONE and (found := search.advance(self.states)):
+                for run in found:
+                    self._begin(run)
+            if search.is_over and state == DONE and not search.best:
+                self.states[search.title] = FAILED
+                self.study.errors[search.title] = search.describe_end()
+
+    def _begin(self, run: Run) -> None:
+        """Add a run of a search; a config that is not valid is recorded instead."""
+        self.study.runs.append(run)
+        self.study.chosen.append(run)
+        if not run.is_complete() and not run.describe_failure():
+            try:
+                run.validate()
+            except ValueError as err:
+                run.fail(str(err))
+        self._add(run)
+
+    def _skip(self, title: str, source: Run | None) -> None:
+        self.states[title] = SKIPPED
+        self.study.errors[title] = f"{source.title if source else ''} failed"
+
+
+def run_locally(queue: Queue, *, jobs: int, gpu_id: int, show: Callable[[], None]) -> None:
+    """Run what a queue has in processes of this machine.
+
+    queue (Queue): The runs.
+    jobs (int): Runs at a time; 0 for one per core. The cores are shared among them.
+    gpu_id (int): GPU, or -1 for the CPU.
+    show (Callable): Called about once a second.
+    """
+    cores = count_cores()
+    queue.jobs = jobs = jobs or cores
+    processes, trial_processes = Processes(max(1, cores // jobs)), Processes(TRIAL_THREADS)
+    active: dict[Future[None], Run] = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            while not queue.is_done:
+                while len(active) < jobs and (run := queue.take()):
+                    some = processes if run.trial is None else trial_processes
+                    active[pool.submit(run.execute, some, gpu_id)] = run
+                ended, _ = wait(active, timeout=1.0, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    error = future.exception()
+                    if error is not None and not isinstance(error, EXPECTED):
+                        raise error
+                    queue.end(active.pop(future), error)
+                show()
+        finally:
+            trial_processes.end()
+            processes.end()
 
 
 class Processes:
@@ -293,22 +468,36 @@ class Processes:
         self._lock = threading.Lock()
         self._ended = False
 
-    def __call__(self, command: list[str], log: Path) -> int:
-        """Run a command line, append its output to a file, and return the exit code."""
+    def __call__(
+        self, command: list[str], log: Path, has_to_stop: Callable[[], bool] | None = None
+    ) -> int:
+        """Run a command line, append its output to a file, and return the exit code.
+
+        An error of a process that `end` has ended is returned as -SIGTERM.
+
+        has_to_stop (Optional[Callable[[], bool]]): Asked once a second whether to end the process.
+        """
         with log.open("ab") as file_:
             with self._lock:
                 if self._ended:
-                    return 1
+                    return -signal.SIGTERM
                 process = subprocess.Popen(
                     command,
                     stdout=file_,
                     stderr=subprocess.STDOUT,
                     env=self._env,
                     preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                    start_new_session=True,  # Ctrl-C reaches it through `end` alone
                 )
                 self._active.add(process)
             try:
-                return process.wait()
+                while True:
+                    try:
+                        code = process.wait(None if has_to_stop is None else 1.0)
+                        return -signal.SIGTERM if code and self._ended else code
+                    except subprocess.TimeoutExpired:
+                        if has_to_stop is not None and has_to_stop():
+                            process.terminate()
             finally:
                 with self._lock:
                     self._active.discard(process)
@@ -351,19 +540,15 @@ def _end_by_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _estimate_left(
-    study: Study,
-    waiting: Sequence[Run],
-    active: Sequence[Run],
-    elapsed: Mapping[str, float],
-    jobs: int,
-) -> float:
+def _estimate_left(queue: Queue) -> float:
     """Estimate the seconds left from runs that have ended or report progress.
 
     A task without such runs is expected to take as long as the other trainings. A pretraining says
-    nothing about a training: as long as only pretrainings are known, the result is NaN.
+    nothing about a training: as long as only pretrainings are known, the result is NaN. So it is as
+    long as a pretraining waits and none is known.
     """
-    shares = {run.title: run.share_done() for run in active}
+    study, elapsed = queue.study, queue.elapsed
+    shares = {run.title: run.share_done() for run in queue.active}
     totals = {title: elapsed[title] / share for title, share in shares.items() if share > 0.02}
     totals |= study.seconds
     by_task: dict[str, list[float]] = {}
@@ -372,14 +557,19 @@ def _estimate_left(
             by_task.setdefault(run.task, []).append(totals[run.title])
     trainings = [x for task, values in by_task.items() if task != PRETRAIN for x in values]
 
-    def expect(run: Run) -> float:
-        values = by_task.get(run.task) or (trainings if run.task != PRETRAIN else [])
-        return totals.get(run.title, sum(values) / len(values) if values else float("nan"))
+    def expect(task: str, title: str = "") -> float:
+        values = by_task.get(task) or (trainings if task != PRETRAIN else [])
+        return totals.get(title, sum(values) / len(values) if values else float("nan"))
 
-    left = sum(map(expect, waiting))
+    left = sum(expect(run.task, run.title) for run in queue.waiting)
+    n_to_come = 0
+    for search in study.searches:
+        n = search.n_to_come() if search.chosen else 0
+        n_to_come += n
+        left += n * expect(search.task) if n else 0.0
     # In this order max keeps NaN.
-    left += sum(max(expect(run) - elapsed[run.title], 0.0) for run in active)
-    return left / min(jobs, max(1, len(waiting) + len(active)))
+    left += sum(max(expect(run.task, run.title) - elapsed[run.title], 0.0) for run in queue.active)
+    return left / max(1, min(queue.jobs, len(queue.active) + len(queue.waiting) + n_to_come))
 
 
 def _make_run(
@@ -392,6 +582,8 @@ def _make_run(
     row: dict[str, Any],
     named: dict[str, Any],
     sources: dict[str, dict[int, Run]],
+    values: Values | None = None,
+    trial: int | None = None,
 ) -> Run:
     where = f"{task}: {name}"
     file = row.get("config") or group.get("config")
@@ -400,7 +592,8 @@ def _make_run(
     command = group.get("command", TRAIN)
     if command not in COMMANDS:
         raise ValueError(Errors.E673.format(expected=", ".join(COMMANDS), found=command))
-    folder = output / task / name / f"seed-{seed}"
+    part = f"seed-{seed}" if trial is None else f"trial-{trial:03}"
+    folder = output / task / name / part
     try:
         config = load_config(Path(file), interpolate=False)
     except ValueError as err:
@@ -413,6 +606,11 @@ def _make_run(
     settings: dict[str, Any] = {}
     for place, owner in ((task, group), (where, row)):
         settings |= _read_section(owner.get("settings"), None, path, f"{place}, settings")
+    for dotted, value in (values or {}).items():
+        if isinstance(value, dict):
+            _replace(config, dotted, value)
+        else:
+            settings[dotted] = value
     settings["system.seed"] = seed
     source = None
     if row.get("from"):
@@ -427,7 +625,7 @@ def _make_run(
             raise ValueError(Errors.E676.format(row=where, config=file, found=dotted))
     if command == TRAIN:
         config["training"]["logger"] = {
-            "@loggers": "spacy.ConsoleLogger.v3",
+            "@loggers": "spacy-charlm.ConsoleLogger.v1",
             "progress_bar": None,
             "console_output": True,
             "output_file": str(folder / CURVE),
@@ -435,6 +633,7 @@ def _make_run(
     config = Config().from_str(config.to_str(), interpolate=False, overrides=settings)
     data = group.get("evaluate") or {}
     data = data if isinstance(data, dict) else {"": data}
+    data = data if trial is None else {}  # trials are compared on the early-stopping part
     for key, value in data.items():
         if not isinstance(value, str):
             raise ValueError(_report(path, where, "a path in `evaluate`", value))
@@ -450,7 +649,96 @@ def _make_run(
         source,
         {key: Path(value) for key, value in data.items()},
         bool(group.get("gold_preproc")),
+        trial=trial,
     )
+
+
+def _make_search(
+    path: Path,
+    output: Path,
+    task: str,
+    name: str,
+    group: dict[str, Any],
+    row: dict[str, Any],
+    named: dict[str, Any],
+    sources: dict[str, dict[int, Run]],
+) -> Search:
+    where = f"{task}, search"
+    section = _read_section(group.get("search"), SEARCH_KEYS, path, where)
+    found: dict[str, Any] = {}
+    for place, owner in ((task, group), (f"{task}: {name}", row)):
+        found |= _read_section(owner.get("space"), None, path, f"{place}, space")
+    space = read_space(found, path, f"{task}: {name}")
+    if group.get("command", TRAIN) != TRAIN:
+        raise ValueError(Errors.E673.format(expected=TRAIN, found=group["command"]))
+    engine = section.get("engine", RANDOM)
+    _check_names([engine], ENGINES, path, f"{where}, engine")
+    metric = str(section.get("metric", SCORE))
+    trials: Any = section.get("trials")
+    seed = section.get("seed", 0)
+    for key, value, least in (("trials", trials, 1), ("seed", seed, 0)):
+        if not isinstance(value, int) or value < least:
+            expected = f"`{key}`, a whole number from {least:,},"
+            raise ValueError(_report(path, where, expected, repr(value)))
+    halving = _read_halving(section.get("stop"), path, f"{where}, stop")
+    seeds = _read_seeds(group.get("seeds", 0), path, task)
+    if not seeds:
+        raise ValueError(_report(path, f"{task}, seeds", "at least one seed", "none"))
+
+    def make(seed: int, values: Values, trial: int | None = None) -> Run:
+        return _make_run(path, output, task, name, seed, group, row, named, sources, values, trial)
+
+    def make_trial(number: int, values: Values, least: Mapping[float, float]) -> Run:
+        return replace(make(seed, values, number), metric=metric, least=least)
+
+    base = make(seed, {})
+    for i, setting in enumerate(space.settings):
+        parent, _, last = setting.path.rpartition(".")
+        # A setting of a block that is drawn is not in the config.
+        is_below = any(f"{parent}.".startswith(f"{s.path}.") for s in space.settings[:i])
+        if not is_below and last not in _find_section(base.config, parent):
+            file = row.get("config") or group.get("config")
+            raise ValueError(
+                Errors.E676.format(row=f"{task}: {name}", config=file, found=setting.path)
+            )
+    if halving is not None and not base.max_steps:
+        expected = "`training.max_steps` above 0 for `stop`"
+        raise ValueError(_report(path, where, expected, base.max_steps))
+    facts = {"space": space.describe(), "engine": engine, "seed": seed, "metric": metric}
+    facts["stop"] = None if halving is None else halving._asdict()
+    build = RandomEngine if engine == RANDOM else TPEEngine
+    by_seed = sources.get(row.get("from", ""), {})
+    return Search(
+        task,
+        name,
+        f"{task}: {name}",
+        [by_seed.get(x, next(iter(by_seed.values()))) for x in (seed, *seeds)] if by_seed else [],
+        output / task / name,
+        space,
+        build(space, seed),
+        trials,
+        metric,
+        halving,
+        make_trial,
+        lambda values: [make(seed, values) for seed in seeds],
+        len(seeds),
+        facts=facts,
+    )
+
+
+def _read_halving(section: Any, path: Path, where: str) -> Halving | None:
+    """Read when bad trials are stopped: "asha", or its settings."""
+    if section is None:
+        return None
+    if section == ASHA:
+        return Halving()
+    expected = f"'{ASHA}', or `eta` (a whole number from 2) and `first` (a share of the steps)"
+    if not isinstance(section, dict):
+        raise ValueError(_report(path, where, expected, repr(section)))
+    halving = Halving(**_read_section(section, Halving._fields, path, where))
+    if not (isinstance(halving.eta, int) and halving.eta > 1 and 0 < halving.first < 1):
+        raise ValueError(_report(path, where, expected, section))
+    return halving
 
 
 def _replace(config: Config, dotted: str, value: Any) -> None:

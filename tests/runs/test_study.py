@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 import spacy
@@ -389,17 +390,20 @@ def test_run_tells_the_share_that_is_done(command, name, content, expected, fold
 def test_study_estimates_the_time_left_from_runs_of_the_same_task(folder):
     study = read_study(Path("study.yml"), Path("out"))
     pretrain, *trainings = study.runs
-    estimate = study_module._estimate_left
+
+    def estimate(waiting, active, ages, jobs):
+        queue = SimpleNamespace(study=study, waiting=waiting, active=active, jobs=jobs)
+        queue.elapsed = {run.title: age for run, age in zip(active, ages)}
+        return study_module._estimate_left(queue)
+
     study.seconds[pretrain.title] = 600.0
-    assert math.isnan(estimate(study, trainings, [], {}, 2))
-    assert math.isnan(estimate(study, trainings[1:], trainings[:1], {trainings[0].title: 5.0}, 2))
+    assert math.isnan(estimate(trainings, [], [], 2))
+    assert math.isnan(estimate(trainings[1:], trainings[:1], [5.0], 2))
     study.seconds[trainings[0].title] = 10.0
-    assert estimate(study, trainings[1:], [], {}, 2) == pytest.approx(25.0)
-    elapsed = {trainings[1].title: 4.0}
-    left = estimate(study, trainings[2:], trainings[1:2], elapsed, 1)
-    assert left == pytest.approx(46.0)
-    elapsed = {trainings[1].title: 40.0}  # slower than expected
-    assert estimate(study, [], trainings[1:2], elapsed, 1) == 0.0
+    assert estimate(trainings[1:], [], [], 2) == pytest.approx(25.0)
+    assert estimate(trainings[2:], trainings[1:2], [4.0], 1) == pytest.approx(46.0)
+    # slower than expected
+    assert estimate([], trainings[1:2], [40.0], 1) == 0.0
 
 
 def test_study_kills_processes_that_do_not_end(tmp_path, monkeypatch):
@@ -419,7 +423,7 @@ def test_study_kills_processes_that_do_not_end(tmp_path, monkeypatch):
         time.sleep(0.05)
     processes.end()
     thread.join(30)
-    assert codes == [-signal.SIGKILL]
+    assert codes == [-signal.SIGTERM]  # it was killed, but because the study was ended
 
 
 def test_study_draws_lines_that_fit_the_terminal(folder, monkeypatch):
@@ -513,6 +517,8 @@ def test_studies_of_the_project_are_valid(path, in_root, tmp_path):
     study = read_study(path, tmp_path)
     first = [run for run in study.runs if run.seed == 0]
     assert first and len({run.title for run in study.runs}) == len(study.runs)
+    for search in study.searches:
+        first.append(search.make_trial(0, search.engine.propose(0, ()), {}))
     for run in first:
         run.validate()
 
