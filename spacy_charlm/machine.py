@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +77,19 @@ def use_blas(lang_cls: type[Language]) -> type[Language]:
     """Use NumPy's BLAS in every model that is built from now on."""
     if type(get_current_ops()) is NumpyOps:
         set_current_ops(NumpyOps(use_blis=False))
-        # With one thread, OpenBLAS was seen to compute at a third of its speed until a product had
-        # more than 384 columns to add up; it gets its memory for packed blocks then. A pipeline
-        # that only predicts may have no such product. This one takes a few milliseconds.
-        square = np.ones((512, 512), dtype="float32")
-        square.dot(square)
+        _warm_up()
     return lang_cls
+
+
+@cache
+def _warm_up() -> None:
+    """Compute a large matrix product, once per process; it takes a few milliseconds.
+
+    With one thread, OpenBLAS was seen to compute at a third of its speed until a product had more
+    than 384 columns to add up. A pipeline that only predicts may have no such product.
+    """
+    square = np.ones((512, 512), dtype="float32")
+    square.dot(square)
 
 
 @dataclass(frozen=True)
