@@ -227,6 +227,20 @@ def keep_ops():
 
 
 @pytest.fixture
+def stand_in(tmp_path, monkeypatch, keep_ops):
+    """Return a function that lets other code run in the place of spaCy's commands, in tmp_path."""
+
+    def put(code):
+        (tmp_path / "fake").mkdir()
+        (tmp_path / "fake" / "spacy.py").write_text(code)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"))
+        monkeypatch.chdir(tmp_path)
+        return tmp_path
+
+    return put
+
+
+@pytest.fixture
 def tiny(tmp_path, keep_ops):
     return TinyPretraining(tmp_path)
 

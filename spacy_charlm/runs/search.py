@@ -233,8 +233,10 @@ class Search:
         self._read_proposals()
 
     def n_to_come(self) -> int:
-        """Return the number of runs that are not known yet."""
-        return 0 if self.is_over else self.n_trials - len(self.trials) + self.n_seeds
+        """Return the number of runs that will begin and are not known yet."""
+        if self.is_over or not self.chosen:
+            return 0
+        return self.n_trials - len(self.trials) + self.n_seeds
 
     def advance(self, ended: Mapping[str, str]) -> list[Run]:
         """Find the runs that can begin now because all earlier ones have ended.

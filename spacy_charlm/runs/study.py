@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -147,8 +148,7 @@ class Study:
 
     def n_runs(self) -> int:
         """Return the number of chosen runs, those that searches have not begun included."""
-        searches = [search for search in self.searches if search.chosen]
-        return len(self.chosen) + sum(search.n_to_come() for search in searches)
+        return len(self.chosen) + sum(search.n_to_come() for search in self.searches)
 
     def write_trials(self) -> Path:
         """Write trials.csv: config, scores, seconds, size and error of runs that have ended."""
@@ -248,14 +248,19 @@ def read_study(
         if "space" in group and "search" not in group:
             raise ValueError(_report(path, task, "`search` beside `space`", "none"))
         seeds = _read_seeds(group.get("seeds", 0), path, task)
-        searches += [
-            _make_search(path, output, task, name, group, row, named, sources)
+        makers = {
+            name: partial(_make_run, path, output, task, name, group, row, named, sources)
             for name, row in rows.items()
-            if "search" in group
-        ]
-        for seed in [] if "search" in group else seeds:
-            for name, row in rows.items():
-                run = _make_run(path, output, task, name, seed, group, row, named, sources)
+        }
+        if "search" in group:
+            searches += [
+                _make_search(path, output, task, name, group, row, sources, seeds, makers[name])
+                for name, row in rows.items()
+            ]
+            continue
+        for seed in seeds:
+            for name, make in makers.items():
+                run = make(seed)
                 runs.append(run)
                 if task == PRETRAIN:
                     sources.setdefault(name, {})[seed] = run
@@ -413,12 +418,15 @@ class Queue:
         """Add a run of a search; a config that is not valid is recorded instead."""
         self.study.runs.append(run)
         self.study.chosen.append(run)
-        if not run.is_complete() and not run.describe_failure():
-            try:
-                run.validate()
-            except ValueError as err:
-                run.fail(str(err))
         self._add(run)
+        if run.title in self.states:
+            return
+        try:
+            run.validate()
+        except ValueError as err:
+            run.fail(str(err))
+            self.waiting.remove(run)
+            self._add(run)
 
     def _skip(self, title: str, source: Run | None) -> None:
         self.states[title] = SKIPPED
@@ -564,7 +572,7 @@ def _estimate_left(queue: Queue) -> float:
     left = sum(expect(run.task, run.title) for run in queue.waiting)
     n_to_come = 0
     for search in study.searches:
-        n = search.n_to_come() if search.chosen else 0
+        n = search.n_to_come()
         n_to_come += n
         left += n * expect(search.task) if n else 0.0
     # In this order max keeps NaN.
@@ -577,11 +585,11 @@ def _make_run(
     output: Path,
     task: str,
     name: str,
-    seed: int,
     group: dict[str, Any],
     row: dict[str, Any],
     named: dict[str, Any],
     sources: dict[str, dict[int, Run]],
+    seed: int,
     values: Values | None = None,
     trial: int | None = None,
 ) -> Run:
@@ -615,14 +623,9 @@ def _make_run(
     source = None
     if row.get("from"):
         _check_names([row["from"]], tuple(sources), path, f"{where}, from")
-        by_seed = sources[row["from"]]
-        source = by_seed.get(seed, next(iter(by_seed.values())))
+        source = _choose_source(sources[row["from"]], seed)
         settings["paths.init_weights"] = str(source.weights)
-    # spaCy ignores unknown settings of a section, so a misspelled one would run unnoticed.
-    for dotted in settings:
-        section, _, last = dotted.rpartition(".")
-        if last not in _find_section(config, section):
-            raise ValueError(Errors.E676.format(row=where, config=file, found=dotted))
+    _check_settings(settings, config, where, file)
     if command == TRAIN:
         config["training"]["logger"] = {
             "@loggers": "spacy-charlm.ConsoleLogger.v1",
@@ -660,8 +663,9 @@ def _make_search(
     name: str,
     group: dict[str, Any],
     row: dict[str, Any],
-    named: dict[str, Any],
     sources: dict[str, dict[int, Run]],
+    seeds: list[int],
+    make: Callable[..., Run],
 ) -> Search:
     where = f"{task}, search"
     section = _read_section(group.get("search"), SEARCH_KEYS, path, where)
@@ -681,26 +685,22 @@ def _make_search(
             expected = f"`{key}`, a whole number from {least:,},"
             raise ValueError(_report(path, where, expected, repr(value)))
     halving = _read_halving(section.get("stop"), path, f"{where}, stop")
-    seeds = _read_seeds(group.get("seeds", 0), path, task)
     if not seeds:
         raise ValueError(_report(path, f"{task}, seeds", "at least one seed", "none"))
-
-    def make(seed: int, values: Values, trial: int | None = None) -> Run:
-        return _make_run(path, output, task, name, seed, group, row, named, sources, values, trial)
 
     def make_trial(number: int, values: Values, least: Mapping[float, float]) -> Run:
         return replace(make(seed, values, number), metric=metric, least=least)
 
-    base = make(seed, {})
-    for i, setting in enumerate(space.settings):
-        parent, _, last = setting.path.rpartition(".")
-        # A setting of a block that is drawn is not in the config.
-        is_below = any(f"{parent}.".startswith(f"{s.path}.") for s in space.settings[:i])
-        if not is_below and last not in _find_section(base.config, parent):
-            file = row.get("config") or group.get("config")
-            raise ValueError(
-                Errors.E676.format(row=f"{task}: {name}", config=file, found=setting.path)
-            )
+    base = make(seed)
+    paths = [setting.path for setting in space.settings]
+    # A setting of a block that is drawn is not in the config.
+    outside = [
+        dotted
+        for i, dotted in enumerate(paths)
+        if not any(dotted.startswith(f"{block}.") for block in paths[:i])
+    ]
+    file = row.get("config") or group.get("config")
+    _check_settings(outside, base.config, f"{task}: {name}", str(file))
     if halving is not None and not base.max_steps:
         expected = "`training.max_steps` above 0 for `stop`"
         raise ValueError(_report(path, where, expected, base.max_steps))
@@ -712,7 +712,7 @@ def _make_search(
         task,
         name,
         f"{task}: {name}",
-        [by_seed.get(x, next(iter(by_seed.values()))) for x in (seed, *seeds)] if by_seed else [],
+        [_choose_source(by_seed, x) for x in (seed, *seeds)] if by_seed else [],
         output / task / name,
         space,
         build(space, seed),
@@ -739,6 +739,19 @@ def _read_halving(section: Any, path: Path, where: str) -> Halving | None:
     if not (isinstance(halving.eta, int) and halving.eta > 1 and 0 < halving.first < 1):
         raise ValueError(_report(path, where, expected, section))
     return halving
+
+
+def _choose_source(by_seed: Mapping[int, Run], seed: int) -> Run:
+    """Choose the pretraining with the same seed, or else the first one."""
+    return by_seed.get(seed, next(iter(by_seed.values())))
+
+
+def _check_settings(settings: Iterable[str], config: Config, where: str, file: str) -> None:
+    """Check that settings exist: spaCy ignores unknown ones, so a misspelled one would go on."""
+    for dotted in settings:
+        section, _, last = dotted.rpartition(".")
+        if last not in _find_section(config, section):
+            raise ValueError(Errors.E676.format(row=where, config=file, found=dotted))
 
 
 def _replace(config: Config, dotted: str, value: Any) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import srsly
 from spacy.util import load_config
-from thinc.api import get_current_ops, set_current_ops
 
 from spacy_charlm.cli import app
 from spacy_charlm.runs import search as search_module
@@ -31,6 +30,7 @@ from spacy_charlm.runs.search import (
 from spacy_charlm.runs.space import read_space
 from spacy_charlm.runs.study import read_study, run_study
 
+pytestmark = pytest.mark.usefixtures("keep_ops")
 CONFIG = """
 [paths]
 init_weights = null
@@ -103,22 +103,11 @@ train:
 """
 
 
-@pytest.fixture(autouse=True)
-def keep_ops():
-    before = get_current_ops()
-    yield
-    set_current_ops(before)
-
-
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    (tmp_path / "fake").mkdir()
-    (tmp_path / "fake" / "spacy.py").write_text(FAKE)
+def folder(tmp_path, stand_in):
     (tmp_path / "train.cfg").write_text(CONFIG)
     (tmp_path / "eval.spacy").write_bytes(b"docs")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return stand_in(FAKE)
 
 
 def run(text=STUDY, output="out", jobs=2, **variables):

@@ -18,7 +18,7 @@ import srsly
 from spacy.cli.init_config import init_config
 from spacy.language import DEFAULT_CONFIG_PRETRAIN_PATH
 from spacy.util import load_config, load_model_from_config
-from thinc.api import Config, get_current_ops, set_current_ops
+from thinc.api import Config
 from typer.testing import CliRunner
 
 from spacy_charlm.cli import app
@@ -28,6 +28,7 @@ from spacy_charlm.runs import study as study_module
 from spacy_charlm.runs.run import CURVE, FINISHED, LOG, SCORES, STARTED
 from spacy_charlm.runs.study import Processes, read_study, run_study
 
+pytestmark = pytest.mark.usefixtures("keep_ops")
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((ROOT / "configs" / "studies").glob("*.yml"))
 CONFIG = """
@@ -92,24 +93,13 @@ train:
 """
 
 
-@pytest.fixture(autouse=True)
-def keep_ops():
-    before = get_current_ops()
-    yield
-    set_current_ops(before)
-
-
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    (tmp_path / "fake").mkdir()
-    (tmp_path / "fake" / "spacy.py").write_text(FAKE)
+def folder(tmp_path, stand_in):
     (tmp_path / "train.cfg").write_text(CONFIG)
     pretraining = load_config(DEFAULT_CONFIG_PRETRAIN_PATH, interpolate=False)
     Config().from_str(CONFIG).merge(pretraining).to_disk(tmp_path / "pretrain.cfg")
     (tmp_path / "study.yml").write_text(STUDY)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return stand_in(FAKE)
 
 
 def run(text=STUDY, jobs=2, **settings):
