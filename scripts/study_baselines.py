@@ -83,15 +83,10 @@ def main(
 def fit_tfidf(docs: Sequence[Doc], path: str) -> tuple[Predict, float]:
     """Weigh words and pairs of words by their frequency."""
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV
-    from sklearn.pipeline import Pipeline
 
     vectorizer = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2))
-    steps = [("vectorizer", vectorizer), ("regression", LogisticRegression(max_iter=2000))]
-    grid = {"regression__C": CS}
-    found = GridSearchCV(Pipeline(steps), grid, cv=5).fit([doc.text for doc in docs], read(docs))
-    words = found.best_estimator_["vectorizer"].vocabulary_
+    found = fit_regression([doc.text for doc in docs], docs, vectorizer)
+    words = found.best_estimator_[0].vocabulary_
     # The words, a number, an inverse frequency and a weight of each.
     return found.predict, (sum(map(len, words)) + 12 * len(words)) / 1e6
 
@@ -157,12 +152,14 @@ def fit_frozen(embed: Callable[[Sequence[str]], np.ndarray], docs: Sequence[Doc]
     return lambda texts: regression.predict((embed(texts) - mean) / deviation)
 
 
-def fit_regression(X: Any, docs: Sequence[Doc]) -> Any:
-    """Fit a logistic regression whose C is chosen by cross-validation."""
+def fit_regression(X: Any, docs: Sequence[Doc], *steps: Any) -> Any:
+    """Fit a logistic regression, after other steps, whose C is chosen by cross-validation."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
 
-    return GridSearchCV(LogisticRegression(max_iter=2000), {"C": CS}, cv=5).fit(X, read(docs))
+    pipeline = make_pipeline(*steps, LogisticRegression(max_iter=2000))
+    return GridSearchCV(pipeline, {"logisticregression__C": CS}, cv=5).fit(X, read(docs))
 
 
 def read(docs: Sequence[Doc]) -> list[str]:

@@ -20,15 +20,15 @@ from typing import Annotated, Any, NamedTuple
 import spacy
 import srsly
 import typer
-from spacy.tokens import DocBin
+from spacy.training import Corpus
 from wasabi import msg
 
 from spacy_charlm.report.figure import draw_scores, save_figure
 from spacy_charlm.report.table import markdown_table, show_score
+from spacy_charlm.runs.search import TOP
 from spacy_charlm.types import Score
 
 VECTORS = ", vectors"  # the end of the names of rows with static vectors among the inputs
-TOP = 3
 N_TIMED = 300  # texts whose labelling is timed
 
 
@@ -134,11 +134,7 @@ def make_table(
 def measure_speed(pipeline: Path, path: Path) -> float:
     """Measure the words per second of a pipeline, from raw text to label."""
     nlp = spacy.load(pipeline)
-    docs = []
-    for doc in DocBin().from_disk(path).get_docs(nlp.vocab):
-        docs.append(doc)
-        if len(docs) == N_TIMED:
-            break
+    docs = [eg.reference for eg in Corpus(path, limit=N_TIMED)(nlp)]
     texts = [doc.text for doc in docs]
     list(nlp.pipe(texts[:20]))
     start = time.perf_counter()
