@@ -40,9 +40,10 @@ def study_cli(
 ) -> None:
     """Run the rows of a study with all their seeds, score them, and print the table.
 
-    Complete runs are skipped and interrupted ones are repeated; `charlm pretrain` resumes. A row
-    with a space is searched first. Writes trials.csv, table.md, table.json, curves.png, table.png
-    if sets of texts are the columns, and search-TASK.png and parallel-TASK.png for searches.
+    Complete runs are skipped and interrupted ones are repeated; `charlm pretrain` resumes. Rows of
+    a group with a search are searched first. Writes trials.csv, table.md, table.json, curves.png,
+    table.png if sets of texts are the columns, and search-TASK.png and parallel-TASK.png for
+    searches.
     """
     from ..report.figure import draw_columns, save_figure
     from ..report.table import show_table, write_table
